@@ -1,0 +1,145 @@
+"""One ASGI app that answers for every institution's host, each on a loopback port of its own.
+
+Belongs here: routing, start and stop, and the faults that tests ask for. Does not: the protocols themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+from sandbox.catalogue import FILES_PATH, HOSTS, INEI, MEF, SERVICES, WFS_PATH, Service
+from sandbox.servers.arcgis import ArcGISService
+from sandbox.servers.wfs import WfsService
+from sandbox.world import World
+
+SANDBOX_HEADER = "x-sandbox"
+
+Fault = Callable[[Request, Response], Response]
+
+
+@dataclass
+class Faults:
+    """Faults by a piece of the path; each turns a good answer into the answer of a server having a bad day."""
+
+    by_path: dict[str, Fault] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+
+    def apply(self, request: Request, response: Response) -> Response:
+        """Remember the request and let the first fault that matches its path and query change the answer."""
+        address = f"{request.url.path}?{request.url.query}"
+        self.requests.append(address)
+        for piece, fault in self.by_path.items():
+            if piece in address:
+                return fault(request, response)
+        return response
+
+
+class SandboxApp:
+    """ASGI app; which institution is asked is told by the port the request came in on."""
+
+    def __init__(self, world: World, host_by_port: dict[int, str], services: tuple[Service, ...], faults: Faults) -> None:
+        self.host_by_port = host_by_port
+        self.services = [ArcGISService(service, world.layers) for service in services]
+        self.wfs = WfsService(world.layers)
+        self.files = StaticFiles(directory=world.files)
+        self.faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one HTTP request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (SANDBOX_HEADER.encode(), b"miniature-peru")]
+            await send(message)
+
+        response = self.faults.apply(request, await self._respond(request))
+        await response(scope, receive, marked)
+
+    async def _respond(self, request: Request) -> Response:
+        host, path = self.host_by_port[request.scope["server"][1]], request.url.path
+        if host == MEF and path.startswith(FILES_PATH + "/"):
+            try:
+                return await self.files.get_response(path.removeprefix(FILES_PATH + "/"), request.scope)
+            except Exception:  # starlette raises HTTPException for a missing file
+                return PlainTextResponse("404 Not Found", status_code=404)
+        if host == INEI and path == WFS_PATH:
+            return await self.wfs.respond(request)
+        for service in self.services:
+            prefix = service.service.url_path
+            if service.service.host == host and (path == prefix or path.startswith(prefix + "/")):
+                return await service.respond(request, path.removeprefix(prefix))
+        return PlainTextResponse("404 Not Found", status_code=404)
+
+
+class SandboxServers:
+    """Starts the servers on ephemeral loopback ports and stops them: `with SandboxServers(world) as servers`."""
+
+    def __init__(self, world: World, services: tuple[Service, ...] = SERVICES) -> None:
+        self.world = world
+        self.faults = Faults()
+        self._sockets = {host: _loopback_socket() for host in HOSTS}
+        self.base_urls = {host: f"http://127.0.0.1:{s.getsockname()[1]}" for host, s in self._sockets.items()}
+        ports = {s.getsockname()[1]: host for host, s in self._sockets.items()}
+        app = SandboxApp(world, ports, services, self.faults)
+        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": list(self._sockets.values())}, daemon=True, name="sandbox"
+        )
+
+    def start(self) -> None:
+        """Start and wait until the servers answer."""
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise RuntimeError("the sandbox's servers did not start within 20 s")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop and wait."""
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        for s in self._sockets.values():
+            s.close()
+
+    def write_hosts(self, path: Path) -> Path:
+        """Write the map of institution host to loopback address that the pipeline reads."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.base_urls, indent=2))
+        return path
+
+    def __enter__(self) -> SandboxServers:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+def _loopback_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(128)
+    return sock

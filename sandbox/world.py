@@ -1,0 +1,169 @@
+"""Makes the miniature Peru on disk: what servers serve and, beside it, the hidden truth that only tests read.
+
+Belongs here: the order of making and the folder's layout. Does not: how any part is made.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+import polars as pl
+import shapely
+
+from sandbox.budget import make_budget
+from sandbox.geography import Ground, area_ha, make_ground
+from sandbox.initiatives import Registries, make_initiatives, make_registries
+from sandbox.investments import make_investments
+
+DEFAULT_SEED = 2030
+LAST_FISCAL_YEAR = 2025
+MADE_AT = dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)  # the Last-Modified of every file
+
+
+@dataclass(frozen=True)
+class World:
+    """A made world: `layers/*.parquet` and `files/*.csv` are served, `truth/*` is for tests."""
+
+    folder: Path
+
+    @property
+    def layers(self) -> Path:
+        """Features of each layer: attributes and the Esri JSON of the geometry."""
+        return self.folder / "layers"
+
+    @property
+    def files(self) -> Path:
+        """Files of MEF and Invierte.pe."""
+        return self.folder / "files"
+
+    @property
+    def truth(self) -> Path:
+        """What is really so; the pipeline never reads it."""
+        return self.folder / "truth"
+
+
+def world_at(parent: Path, seed: int = DEFAULT_SEED, scale: float = 1.0) -> World:
+    """The world of this seed and scale below `parent`, made unless it is there whole."""
+    folder = parent / f"world-{seed}-{scale:g}-{_code_version()}"
+    if not folder.exists():
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as scratch:
+            made = Path(scratch) / "world"
+            _make(World(made), seed, scale)
+            try:
+                os.replace(made, folder)
+            except OSError:  # another process made the same world meanwhile; worlds of one seed are equal
+                if not folder.exists():
+                    raise
+    return World(folder)
+
+
+def _code_version() -> str:
+    """Changes with the code that makes worlds and the seeds it reads, so that an old world is never served as a new one."""
+    here = Path(__file__).parent
+    sources = sorted([*here.glob("*.py"), *(here.parent / "dbt_like_sql/seeds").glob("*.csv")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
+
+
+def _make(world: World, seed: int, scale: float) -> None:
+    for folder in (world.layers, world.files, world.truth):
+        folder.mkdir(parents=True)
+    ground = make_ground(seed, scale)
+    initiatives = make_initiatives(seed, scale, ground)
+    registries = make_registries(seed, initiatives)
+    budget = make_budget(seed, scale, initiatives)
+    _write_ground(world, ground)
+    registries.minam_polygons.write_parquet(world.layers / "minam_polygons.parquet")
+    registries.minam_points.write_parquet(world.layers / "minam_points.parquet")
+    registries.serfor_polygons.write_parquet(world.layers / "serfor_polygons.parquet")
+    for year, frame in budget.files.items():
+        suffix = "Gasto-Devengado" if year < 2025 else "Gasto-Devengado-Mensual"
+        frame.write_csv(world.files / f"{year}-{suffix}.csv", include_bom=True, quote_style="always")
+    investments = make_investments(seed, scale, initiatives)
+    investments.write_csv(world.files / "DETALLE_INVERSIONES.csv", include_bom=True, quote_style="always")
+    _write_truth(world, registries, ground)
+    budget.truth_spending.write_parquet(world.truth / "spending.parquet")
+    for path in world.files.iterdir():
+        os.utime(path, (MADE_AT.timestamp(), MADE_AT.timestamp()))
+    (world.folder / "world.json").write_text(json.dumps({"seed": seed, "scale": scale, "is_sandbox": True}))
+
+
+def _esri(wkb: bytes) -> str:
+    """Esri JSON of a polygon: shells clockwise, holes counter-clockwise."""
+    rings: list[list[list[float]]] = []
+    for part in shapely.get_parts(shapely.from_wkb(wkb)):
+        turned = shapely.orient_polygons(part, exterior_cw=True)
+        rings += [shapely.get_coordinates(ring).tolist() for ring in (turned.exterior, *turned.interiors)]
+    return orjson.dumps({"rings": rings}).decode()
+
+
+def _layer(world: World, name: str, frame: pl.DataFrame) -> None:
+    frame.with_columns(
+        OBJECTID=pl.int_range(1, frame.height + 1, dtype=pl.Int64),
+        geometry=pl.Series([_esri(wkb) for wkb in frame["geometry"]]),
+    ).write_parquet(world.layers / f"{name}.parquet")
+
+
+def _write_ground(world: World, ground: Ground) -> None:
+    for year, frame in ground.degradation.items():
+        _layer(
+            world,
+            f"degradation_{year}",
+            frame.select(GRADO="degree", FUENTE=pl.lit(f"MINAM {year}"), geometry="geometry"),
+        )
+    _layer(
+        world,
+        "ecosystems",
+        ground.ecosystems.select(
+            ECO_LAYER=pl.lit("ECOSISTEMAS"), ECOSISTEMA="ecosystem_name", SIMBOLO=pl.lit(" "), geometry="geometry"
+        ),
+    )
+    _layer(world, "protected_areas", ground.protected_areas)
+    ground.districts.select(
+        ubigeo="ubigeo", departamen="department_name", provincia="province_name", distrito="district_name",
+        capital="capital_name", geometry=pl.Series([shapely.to_geojson(g) for g in shapely.from_wkb(ground.districts["geometry"])]),
+    ).write_parquet(world.layers / "districts.parquet")  # fmt: skip
+
+
+def _write_truth(world: World, registries: Registries, ground: Ground) -> None:
+    footprints = np.array([shapely.union_all(i.parts) for i in registries.initiatives], dtype=object)
+    pl.DataFrame(
+        {
+            "initiative_key": [i.key for i in registries.initiatives],
+            "kind": [i.kind for i in registries.initiatives],
+            "name": [i.name for i in registries.initiatives],
+            "cui": [i.cui for i in registries.initiatives],
+            "status": [i.status for i in registries.initiatives],
+            "ubigeo": [i.ubigeo for i in registries.initiatives],
+            "footprint_ha": area_ha(footprints),
+        }
+    ).write_parquet(world.truth / "initiatives.parquet")
+    registries.truth_records.write_parquet(world.truth / "records.parquet")
+    areas = registries.truth_areas
+    areas.write_parquet(world.truth / "areas.parquet")
+    kept = areas.filter(pl.col("quarantine_reason").is_null())
+    union = shapely.union_all(shapely.from_wkb(kept["geometry"].to_numpy()))
+    districts = ground.districts.select("ubigeo", "area_ha")
+    districts.write_parquet(world.truth / "districts.parquet")
+    summary = {
+        "records": registries.truth_records.height,
+        "accepted_areas": kept.height,
+        "gross_ha": float(kept["area_ha"].sum()),
+        "net_ha": float(area_ha([union])[0]),
+    }
+    (world.truth / "summary.json").write_text(json.dumps(summary))
+
+
+def remove_worlds(parent: Path) -> None:
+    """Delete every made world below `parent`."""
+    for folder in parent.glob("world-*"):
+        shutil.rmtree(folder)
