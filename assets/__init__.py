@@ -1,0 +1,1 @@
+"""What exists: assets for sources, SQL models and the published file."""

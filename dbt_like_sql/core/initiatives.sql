@@ -1,0 +1,56 @@
+-- The golden record: each attribute from the most trusted registry that gives it.
+with merged as (
+    select
+        records.initiative_id,
+        arg_min(records.name, records.trust_order) as name,
+        arg_min(records.lead_institution, records.trust_order) as lead_institution,
+        arg_min(records.status, records.trust_order) as status,
+        arg_min(records.restoration_type, records.trust_order) as restoration_type,
+        arg_min(records.start_date, records.trust_order) as start_date,
+        arg_min(records.end_date, records.trust_order) as end_date,
+        arg_min(records.target_ha, records.trust_order) as target_ha,
+        arg_min(records.declared_ubigeo, records.trust_order) as declared_ubigeo,
+        max(records.cui) as cui,
+        count(*) as source_count,
+        list(distinct records.source order by records.source) as sources
+    from core.initiative_sources as records
+    group by records.initiative_id
+),
+
+ground as (
+    select
+        areas.initiative_id,
+        sum(areas.declared_ha) filter (where areas.is_declared_basis) as declared_ha,
+        sum(areas.geometry_ha) as gross_ha,
+        sum(areas.net_ha) as net_ha,
+        min(areas.evidence_class) as evidence_class,
+        count(*) as area_count,
+        arg_max(areas.ubigeo, coalesce(areas.geometry_ha, 0)) as main_ubigeo
+    from core.areas as areas
+    group by areas.initiative_id
+)
+
+select
+    merged.initiative_id,
+    merged.name,
+    coalesce(known.institution_id, folded(merged.lead_institution)) as lead_institution_id,
+    merged.status,
+    merged.restoration_type,
+    types.continuum_step,
+    merged.start_date,
+    merged.end_date,
+    merged.target_ha,
+    ground.declared_ha,
+    coalesce(ground.gross_ha, 0) as gross_ha,
+    coalesce(ground.net_ha, 0) as net_ha,
+    ground.evidence_class,
+    coalesce(ground.area_count, 0) as area_count,
+    coalesce(ground.main_ubigeo, merged.declared_ubigeo) as ubigeo,
+    merged.cui,
+    merged.source_count,
+    merged.sources
+from merged
+left join ground on merged.initiative_id = ground.initiative_id
+left join seeds.restoration_types as types on merged.restoration_type = types.restoration_type
+left join seeds.institutions as known on folded(merged.lead_institution) = known.institution_id
+order by merged.initiative_id

@@ -1,0 +1,186 @@
+"""Runs SQL models: a model is a .sql file with a .yml beside it, and becomes one table.
+
+Belongs here: reading models and their dependencies from the SQL itself, and building one table.
+Does not: what a model means, when it runs, whether its rows are good; column lineage (lineage.py). No Dagster, no templates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import sqlglot
+import yaml
+from pydantic import BaseModel, ConfigDict
+from sqlglot import exp
+
+FOLDER = Path(__file__).parent
+LAYERS = ("staging", "core", "marts", "quality", "meta")
+INPUTS = ("raw", "seeds")  # what a model may read that no model makes
+
+
+class Text(BaseModel):
+    """One description in the two languages of the warehouse."""
+
+    model_config = ConfigDict(extra="forbid")
+    es: str
+    en: str
+
+
+class Column(Text):
+    """One column: its DuckDB type and what it means. The only place where a column is described."""
+
+    name: str
+    type: str
+    unit: str | None = None
+
+    @property
+    def comment(self) -> str:
+        """Spanish, then English, then the unit."""
+        return f"{self.es} | {self.en}" + (f" | {self.unit}" if self.unit else "")
+
+
+class Description(BaseModel):
+    """The .yml beside a model. `made_by: engine` marks a table that no SQL file makes."""
+
+    model_config = ConfigDict(extra="forbid")
+    description: Text
+    grain: str
+    source: str = ""
+    columns: list[Column]
+    contract: str | None = None
+    made_by: Literal["sql", "engine"] = "sql"
+
+
+class ModelError(Exception):
+    """A model that cannot be read or does not make what its .yml says."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One table of the warehouse."""
+
+    layer: str
+    name: str
+    sql: str
+    about: Description
+
+    @property
+    def table(self) -> str:
+        """Qualified name, `layer.name`."""
+        return f"{self.layer}.{self.name}"
+
+    @cached_property
+    def query(self) -> exp.Expression:
+        """The parsed SELECT."""
+        try:
+            parsed = sqlglot.parse_one(self.sql, dialect="duckdb")
+        except sqlglot.ParseError as error:
+            raise ModelError(f"{self.table}: the SQL cannot be read: {error}") from error
+        if not isinstance(parsed, exp.Query):
+            raise ModelError(f"{self.table}: a model is one SELECT")
+        return parsed
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Qualified names of every table the SQL reads; common table expressions are not among them."""
+        tables = {f"{t.db}.{t.name}" for t in self.query.find_all(exp.Table) if t.db}
+        if strange := {t for t in tables if t.split(".")[0] not in (*LAYERS, *INPUTS, "accepted")}:
+            raise ModelError(f"{self.table}: reads {sorted(strange)}, which no layer holds")
+        return frozenset(tables)
+
+    @property
+    def depends_on(self) -> set[str]:
+        """Models this one reads; `accepted.x` is `staging.x` without its quarantined rows."""
+        named = {t.replace("accepted.", "staging.", 1) if t.startswith("accepted.") else t for t in self.reads}
+        return {t for t in named if t.split(".")[0] not in INPUTS}
+
+    @property
+    def inputs(self) -> set[str]:
+        """Raw tables and seeds this model reads."""
+        return {t for t in self.reads if t.split(".")[0] in INPUTS}
+
+    @property
+    def variables(self) -> set[str]:
+        """Session variables the SQL reads."""
+        return {str(f.expressions[0].this) for f in self.query.find_all(exp.Anonymous) if f.name.lower() == "getvariable"}
+
+    def fingerprint(self, upstream: Mapping[str, str]) -> str:
+        """Changes when the SQL, the described columns or anything upstream (by name) changes."""
+        content = [self.sql, self.about.model_dump_json(), json.dumps(dict(sorted(upstream.items())))]
+        return hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
+
+
+def load_models(folder: Path = FOLDER) -> dict[str, Model]:
+    """All models by qualified name, in an order in which they can be built.
+
+    Raises ModelError for a .sql without .yml, an unknown table or a cycle.
+    """
+    models: dict[str, Model] = {}
+    for layer in LAYERS:
+        for described in sorted((folder / layer).glob("*.yml")):
+            about = Description.model_validate(yaml.safe_load(described.read_text(encoding="utf-8")))
+            path = described.with_suffix(".sql")
+            if about.made_by == "engine":
+                continue
+            if not path.exists():
+                raise ModelError(f"{described.name} describes a model, but {path.name} is missing")
+            model = Model(layer, path.stem, path.read_text(encoding="utf-8"), about)
+            models[model.table] = model
+        if lonely := [p.name for p in (folder / layer).glob("*.sql") if not p.with_suffix(".yml").exists()]:
+            raise ModelError(f"{layer}: {lonely} have no .yml beside them")
+    engine = engine_tables(folder)
+    graph = {t: sorted(d for d in models[t].depends_on if d not in engine) for t in sorted(models)}
+    if unknown := {f"{t} reads {d}" for t, deps in graph.items() for d in deps if d not in models}:
+        raise ModelError(f"unknown tables: {sorted(unknown)}")
+    return {table: models[table] for table in TopologicalSorter(graph).static_order()}
+
+
+def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
+    """Tables that the engine fills (checks, quarantine, releases), by qualified name."""
+    found = {}
+    for layer in LAYERS:
+        for path in sorted((folder / layer).glob("*.yml")):
+            about = Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            if about.made_by == "engine":
+                found[f"{layer}.{path.stem}"] = about
+    return found
+
+
+def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:
+    """Make the table of a model, columns typed, ordered and commented as its .yml says; returns its rows.
+
+    Raises ModelError when the SELECT does not give exactly the described columns.
+    """
+    try:
+        given = [row[0] for row in con.execute(f"describe {model.sql}").fetchall()]
+        described = [c.name for c in model.about.columns]
+        if set(given) != set(described):
+            missing, extra = sorted(set(described) - set(given)), sorted(set(given) - set(described))
+            raise ModelError(f"{model.table}: the SQL lacks {missing} and has undescribed {extra}; mend {model.name}.yml")
+        typed = ",\n  ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in model.about.columns)
+        con.execute(f"create schema if not exists {model.layer}")
+        con.execute(f"create or replace table {model.table} as select\n  {typed}\nfrom (\n{model.sql}\n)")
+    except duckdb.Error as error:
+        raise ModelError(f"{model.table}: {error}") from error
+    comment(con, model.table, model.about)
+    row = con.execute(f"select count(*) from {model.table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def comment(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
+    """Put the described meaning into the file itself."""
+
+    def quoted(text: str) -> str:
+        return "'" + text.replace("'", "''") + "'"
+
+    con.execute(f"comment on table {table} is {quoted(f'{about.description.es} | {about.description.en}')}")
+    for column in about.columns:
+        con.execute(f'comment on column {table}."{column.name}" is {quoted(column.comment)}')

@@ -1,0 +1,10 @@
+select
+    districts.ubigeo,
+    districts.department_name,
+    districts.province_name,
+    districts.district_name,
+    districts.geometry,
+    districts._snapshot_id as snapshot_id,
+    hectares(districts.geometry) as area_ha
+from raw.inei__districts as districts
+order by districts.ubigeo

@@ -1,0 +1,19 @@
+with shaped as (
+    select
+        features._row as source_row,
+        features._snapshot_id as snapshot_id,
+        given(features.degree) as degree,
+        st_makevalid(features.geometry) as geometry,
+        cast(regexp_extract(features._layer_name, '20\d\d') as integer) as degradation_year
+    from raw.minam__degradation as features
+)
+
+select
+    shaped.degradation_year,
+    shaped.source_row,
+    shaped.degree,
+    shaped.geometry,
+    shaped.snapshot_id,
+    hectares(shaped.geometry) as area_ha
+from shaped
+order by shaped.source_row

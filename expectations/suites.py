@@ -1,0 +1,133 @@
+"""Contracts as Great Expectations suites that run inside DuckDB, on the connection that owns the build file.
+
+Belongs here: compiling rules to expectations and reading what came out. Does not: acting on it (quarantine.py).
+Great Expectations takes 5 s to import (2026-11-23), so it is imported inside the functions only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from expectations.contracts import Rule
+
+if TYPE_CHECKING:
+    from great_expectations.datasource.fluent import SQLDatasource
+    from great_expectations.expectations.expectation import Expectation
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+class SuiteError(Exception):
+    """Great Expectations could not evaluate a rule; a rule that cannot run has not passed."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What Great Expectations found for one rule."""
+
+    rule: Rule
+    passed: bool
+    rows_failed: int
+
+
+def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Sequence[Rule]) -> list[Counted]:
+    """Validate `table` (`schema.name`) against rules; counts in the order of the rules.
+
+    Great Expectations sees a view without geometry columns: its dialect cannot reflect them.
+    """
+    import great_expectations as gx
+
+    schema, name = table.split(".")
+    con.execute("create schema if not exists checks")
+    geometries = [
+        row[0]
+        for row in con.execute(
+            "select column_name from duckdb_columns() where database_name = current_database() and schema_name = ?"
+            " and table_name = ? and data_type like 'GEOMETRY%'",
+            [schema, name],
+        ).fetchall()
+    ]
+    without = f" exclude ({', '.join(geometries)})" if geometries else ""
+    con.execute(f"create or replace view checks.{name} as select *{without} from {table}")
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    try:
+        batch = (
+            _datasource(context, con)
+            .add_table_asset(name, table_name=name, schema_name="checks")
+            .add_batch_definition_whole_table("whole")
+            .get_batch()
+        )
+        suite = gx.ExpectationSuite(name=name)
+        for rule in rules:
+            suite.add_expectation(_expectation(rule, key))
+        results = batch.validate(suite, result_format="SUMMARY").results
+    finally:
+        con.execute(f"drop view checks.{name}")
+    by_rule = {str(r.expectation_config.meta["rule_id"]): r for r in results if r.expectation_config}
+    return [_counted(rule, by_rule[rule.rule_id].to_json_dict()) for rule in rules]
+
+
+def _datasource(context: Any, con: duckdb.DuckDBPyConnection) -> SQLDatasource:
+    """A datasource on cursors of our own connection.
+
+    Opened by path it would be a second configuration of one file, which DuckDB refuses; and without these options
+    every expectation fails with an IndexError, since results are fetched after their connection was closed.
+    """
+    from duckdb_sqlalchemy import ConnectionWrapper
+
+    return context.data_sources.add_sql(  # type: ignore[no-any-return]
+        "build",
+        connection_string="duckdb:///:memory:",
+        kwargs={
+            "creator": lambda: ConnectionWrapper(con.cursor()),
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,
+            "pool_reset_on_return": None,
+        },
+        create_temp_table=False,
+    )
+
+
+def _expectation(rule: Rule, key: str) -> Expectation:
+    import great_expectations.expectations as gxe
+
+    common: dict[str, Any] = {"meta": {"rule_id": rule.rule_id}, "description": rule.name, "severity": rule.severity}
+    if rule.metric == "rowCount":
+        return gxe.ExpectTableRowCountToBeBetween(min_value=1, **common)
+    if rule.metric == "duplicateValues":
+        return gxe.ExpectColumnValuesToBeUnique(column=str(rule.column), **common)
+    if rule.metric == "nullValues":
+        return gxe.ExpectColumnValuesToNotBeNull(column=str(rule.column), **common)
+    if rule.metric == "invalidValues":
+        return gxe.ExpectColumnValuesToBeInSet(column=str(rule.column), value_set=list(rule.valid_values), **common)
+    failing = str(rule.failing).replace("{", "{{").replace("}", "}}")  # a quantifier is no placeholder
+    query = f"select {key} from {{batch}} where {failing}"
+    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **common)
+
+
+def _counted(rule: Rule, result: dict[str, Any]) -> Counted:
+    if result.get("exception_info", {}).get("raised_exception") or not result.get("result"):
+        raise SuiteError(f"rule {rule.rule_id} could not be evaluated: {_messages(result.get('exception_info'))}")
+    found = result["result"]
+    if rule.metric == "rowCount":
+        failed = 0 if result["success"] else 1
+    elif rule.metric == "sql":
+        failed = int(found["observed_value"])
+    else:
+        failed = int(found["unexpected_count"])
+    return Counted(rule, bool(result["success"]), failed)
+
+
+def _messages(info: Any) -> str:
+    """What went wrong, without the tracebacks that Great Expectations nests."""
+    if not isinstance(info, dict):
+        return str(info)
+    if "exception_message" in info:
+        return str(info["exception_message"]).splitlines()[0]
+    return "; ".join(sorted({_messages(inner) for inner in info.values()}))

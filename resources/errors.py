@@ -1,0 +1,188 @@
+"""What can go wrong with a source or a release, as classes with fields and the remedy in the message.
+
+Belongs here: errors, each either transient (another try can mend it) or final. Does not: deciding what to do about them.
+"""
+
+from __future__ import annotations
+
+
+class RestorationError(Exception):
+    """Root of this project's own errors."""
+
+
+class SourceError(RestorationError):
+    """A source did not give what it should. `source` is `institution.layer`."""
+
+    transient = False
+
+    def __init__(self, source: str, message: str) -> None:
+        self.source = source
+        super().__init__(f"{source}: {message}")
+
+
+class TransientSourceError(SourceError):
+    """Another try may mend it: broken connection, time-out, 408, 429, 5xx, an answer cut short."""
+
+    transient = True
+
+    def __init__(self, source: str, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(source, message)
+
+
+class Refused(SourceError):
+    """The server answered with a final HTTP status."""
+
+    def __init__(self, source: str, url: str, status: int) -> None:
+        self.url, self.status = url, status
+        super().__init__(source, f"HTTP {status} from {url}; check the url in the source's register")
+
+
+class CertificateProblem(SourceError):
+    """TLS could not be verified."""
+
+    def __init__(self, source: str, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(
+            source, f"the certificate of {url} cannot be verified ({reason}); TLS stays verified, add the missing authority"
+        )
+
+
+class ServiceFault(SourceError):
+    """An error object inside an HTTP 200, as ArcGIS sends them."""
+
+    def __init__(self, source: str, code: int, message: str, details: str = "") -> None:
+        self.code = code
+        super().__init__(source, f"the service answered error {code}: {message} {details}".rstrip())
+
+
+class TokenRequired(ServiceFault):
+    """ArcGIS 498/499: the layer asks for credentials."""
+
+    def __init__(self, source: str, code: int, message: str) -> None:
+        super().__init__(source, code, message, "; the layer is restricted, ask the institution for access")
+
+
+class UnexpectedFormat(SourceError):
+    """The body is not what was asked for, for instance an HTML login page."""
+
+    def __init__(self, source: str, expected: str, got: str) -> None:
+        self.expected, self.got = expected, got
+        super().__init__(source, f"expected {expected}, got {got}")
+
+
+class LayerNotFound(SourceError):
+    """No layer bears the name of the register."""
+
+    def __init__(self, source: str, pattern: str, available: list[str]) -> None:
+        self.pattern, self.available = pattern, available
+        super().__init__(
+            source,
+            f"no layer matches {pattern!r}; the service has {available}. "
+            "If the institution renamed it, mend `layer` in the register",
+        )
+
+
+class LayerAmbiguous(SourceError):
+    """More than one layer bears the name of the register."""
+
+    def __init__(self, source: str, pattern: str, matches: list[str]) -> None:
+        self.pattern, self.matches = pattern, matches
+        super().__init__(source, f"{len(matches)} layers match {pattern!r}: {matches}; make `layer` in the register narrower")
+
+
+class EmptyAnswer(SourceError):
+    """No rows at all: never taken for the truth."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, "the answer holds no rows; an empty answer never replaces a good snapshot")
+
+
+class ShortAnswer(SourceError):
+    """Fewer or more rows than the server itself counts."""
+
+    def __init__(self, source: str, expected: int, got: int) -> None:
+        self.expected, self.got = expected, got
+        super().__init__(source, f"the server counts {expected} rows but sent {got}; the answer is not whole")
+
+
+class LayerChanged(SourceError):
+    """The count moved while pages were read."""
+
+    def __init__(self, source: str, before: int, after: int) -> None:
+        self.before, self.after = before, after
+        super().__init__(source, f"the layer changed while it was read ({before} rows, then {after})")
+
+
+class DuplicateObjectIds(SourceError):
+    """One object id on several rows: a page was sent twice or the layer is broken."""
+
+    def __init__(self, source: str, count: int, sample: list[int]) -> None:
+        self.count, self.sample = count, sample
+        super().__init__(source, f"{count} object ids occur more than once, for example {sample}; rows would be counted twice")
+
+
+class Shrunk(SourceError):
+    """Far fewer rows than the last good snapshot."""
+
+    def __init__(self, source: str, expected: int, got: int, since: str, allowed_shrink: float) -> None:
+        self.expected, self.got, self.since = expected, got, since
+        lost = 100 * (1 - got / expected)
+        super().__init__(
+            source,
+            f"lost {lost:.0f} % since {since} ({expected} rows, now {got}; allowed {allowed_shrink:.0%}). "
+            f"If this is real, raise allowed_shrink in {source.partition('.')[0]}.yml",
+        )
+
+
+class ColumnsMissing(SourceError):
+    """Columns the staging model needs are gone."""
+
+    def __init__(self, source: str, missing: list[str], got: list[str]) -> None:
+        self.missing, self.got = missing, got
+        super().__init__(source, f"columns {missing} are missing; the source sends {got}")
+
+
+class WrongReference(SourceError):
+    """Coordinates in a reference that was not asked for."""
+
+    def __init__(self, source: str, expected: int, got: object) -> None:
+        self.expected, self.got = expected, got
+        super().__init__(source, f"asked for EPSG:{expected}, the server says {got}; coordinates are not trusted")
+
+
+class BrokenFile(SourceError):
+    """A file that ends in the middle or does not hold together."""
+
+    def __init__(self, source: str, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(source, f"{name} cannot be read whole: {reason}")
+
+
+class CorruptSnapshot(RestorationError):
+    """A stored blob is not what its checksum says."""
+
+    def __init__(self, sha256: str, path: str) -> None:
+        self.sha256, self.path = sha256, path
+        super().__init__(f"stored bytes at {path} do not have the checksum {sha256}; delete the file and fetch again")
+
+
+class NoSnapshot(SourceError):
+    """The source was never read successfully."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, "no good snapshot yet; what depends on it cannot be built")
+
+
+class PublishRefused(RestorationError):
+    """The build may not replace the published file."""
+
+
+class MixedOrigin(RestorationError):
+    """A data folder of the sandbox meets a live run, or the other way round."""
+
+    def __init__(self, folder: str, holds: str, run: str) -> None:
+        self.folder, self.holds, self.run = folder, holds, run
+        super().__init__(
+            f"{folder} holds {holds} data and this run is {run}: figures would mix. Set RESTAURACION_DATA_DIR to another folder"
+        )

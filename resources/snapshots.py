@@ -1,0 +1,238 @@
+"""The bytes as they came: append-only, content-addressed, each fetch with a manifest, each attempt in a ledger.
+
+Belongs here: storing, naming and verifying snapshots. Does not: fetching (arcgis, wfs, downloads) or reading them (lake).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from resources.errors import CorruptSnapshot, Shrunk, SourceError
+
+_ZSTD_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored body. `role` says what it is: metadata, page or file."""
+
+    role: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot is and where it came from. Times are UTC."""
+
+    snapshot_id: str
+    source: str
+    partition: str | None
+    url: str
+    parameters: dict[str, Any]
+    fetched_at: str
+    rows: int
+    rows_at_server: int | None
+    etag: str | None
+    last_modified: str | None
+    licence: str
+    disclaimer: str
+    is_sandbox: bool
+    parts: list[Part]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged or failed."""
+
+    at: str
+    outcome: str
+    snapshot_id: str | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+@dataclass
+class Draft:
+    """Parts of a fetch in progress; nothing of it counts before `SnapshotStore.commit`."""
+
+    store: SnapshotStore
+    parts: list[Part] = field(default_factory=list)
+    is_sandbox: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, role: str, chunks: bytes | Iterable[bytes]) -> Part:
+        """Store one body, given whole or in chunks."""
+        part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks)
+        self.parts.append(part)
+        return part
+
+    @property
+    def snapshot_id(self) -> str:
+        """Named by content: the same bodies in the same order are the same snapshot."""
+        listing = "\n".join(f"{part.role} {part.sha256}" for part in self.parts)
+        return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+
+class SnapshotStore:
+    """Snapshots below one folder. A source is `institution.layer`, a partition a fiscal year or None."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def draft(self) -> Draft:
+        """Start collecting a fetch."""
+        return Draft(self)
+
+    # -- blobs -------------------------------------------------------------------------------------
+
+    def blob_path(self, sha256: str) -> Path:
+        """Where a body lies."""
+        return self.folder / "blobs" / sha256[:2] / f"{sha256}.zst"
+
+    def put(self, role: str, chunks: Iterable[bytes]) -> Part:
+        """Compress and store bytes under their checksum; bytes already there are not written again."""
+        (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        handle, scratch = tempfile.mkstemp(dir=self.folder / "blobs", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as raw, zstandard.ZstdCompressor(_ZSTD_LEVEL).stream_writer(raw) as writer:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    writer.write(chunk)
+            target = self.blob_path(digest.hexdigest())
+            target.parent.mkdir(exist_ok=True)
+            os.replace(scratch, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(scratch)
+            raise
+        return Part(role, digest.hexdigest(), size)
+
+    def open(self, part: Part) -> io.BufferedIOBase:
+        """A stream of one stored body; the checksum is not verified until `verify`."""
+        return zstandard.ZstdDecompressor().stream_reader(self.blob_path(part.sha256).open("rb"), closefd=True)
+
+    def read(self, part: Part) -> bytes:
+        """One stored body, whole. Raises CorruptSnapshot."""
+        path = self.blob_path(part.sha256)
+        try:
+            body = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+        except (OSError, zstandard.ZstdError) as error:
+            raise CorruptSnapshot(part.sha256, str(path)) from error
+        if hashlib.sha256(body).hexdigest() != part.sha256:
+            raise CorruptSnapshot(part.sha256, str(path))
+        return body
+
+    def unpack(self, part: Part, target: Path) -> None:
+        """Write one stored body to a file, in little memory. Raises CorruptSnapshot."""
+        digest = hashlib.sha256()
+        try:
+            with self.open(part) as stream, target.open("wb") as out:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+                    out.write(chunk)
+        except (OSError, zstandard.ZstdError) as error:
+            raise CorruptSnapshot(part.sha256, str(self.blob_path(part.sha256))) from error
+        if digest.hexdigest() != part.sha256:
+            raise CorruptSnapshot(part.sha256, str(self.blob_path(part.sha256)))
+
+    # -- ledger and manifests ----------------------------------------------------------------------
+
+    def _home(self, source: str, partition: str | None) -> Path:
+        institution, _, layer = source.partition(".")
+        home = self.folder / institution / layer
+        return home / partition if partition else home
+
+    def attempts(self, source: str, partition: str | None = None) -> list[Attempt]:
+        """Every attempt, oldest first."""
+        path = self._home(source, partition) / "ledger.jsonl"
+        if not path.exists():
+            return []
+        return [Attempt(**json.loads(line)) for line in path.read_text().splitlines() if line]
+
+    def partitions(self, source: str) -> list[str]:
+        """Partitions that were ever attempted, sorted."""
+        home = self._home(source, None)
+        return sorted(p.parent.name for p in home.glob("*/ledger.jsonl"))
+
+    def current(self, source: str, partition: str | None = None) -> Manifest | None:
+        """The last good snapshot."""
+        good = [a for a in self.attempts(source, partition) if a.outcome != "failed"]
+        return self.manifest(source, partition, good[-1].snapshot_id or "") if good else None
+
+    def manifest(self, source: str, partition: str | None, snapshot_id: str) -> Manifest:
+        """The manifest of one snapshot."""
+        path = self._home(source, partition) / f"{snapshot_id}.json"
+        fields = json.loads(path.read_text())
+        return Manifest(**fields | {"parts": [Part(**p) for p in fields["parts"]]})
+
+    def unchanged(self, source: str, partition: str | None, current: Manifest) -> Manifest:
+        """The server says that nothing is new."""
+        self._note(source, partition, Attempt(_now(), "unchanged", current.snapshot_id))
+        return current
+
+    def commit(
+        self, draft: Draft, source: str, partition: str | None, *, url: str, rows: int, rows_at_server: int | None,
+        licence: str, disclaimer: str, allowed_shrink: float,
+    ) -> tuple[Manifest, bool]:  # fmt: skip
+        """Make a draft the current snapshot; returns it and whether it is new. Raises Shrunk."""
+        current = self.current(source, partition)
+        if current and rows < current.rows * (1 - allowed_shrink):
+            raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
+        if current and current.snapshot_id == draft.snapshot_id:
+            return self.unchanged(source, partition, current), False
+        now = _now()
+        manifest = Manifest(
+            draft.snapshot_id, source, partition, url, draft.parameters, now, rows, rows_at_server, draft.etag,
+            draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts,
+        )  # fmt: skip
+        home = self._home(source, partition)
+        home.mkdir(parents=True, exist_ok=True)
+        path = home / f"{manifest.snapshot_id}.json"
+        if not path.exists():  # the source went back to an earlier state: its manifest stands
+            scratch = path.with_suffix(".part")
+            scratch.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
+            os.replace(scratch, path)
+        self._note(source, partition, Attempt(now, "new", manifest.snapshot_id))
+        return manifest, True
+
+    def failed(self, source: str, partition: str | None, error: SourceError) -> None:
+        """Remember a failure; the last good snapshot stands."""
+        self._note(source, partition, Attempt(_now(), "failed", None, type(error).__name__, str(error)))
+
+    def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
+        home = self._home(source, partition)
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "ledger.jsonl").open("a", encoding="utf-8") as ledger:
+            ledger.write(json.dumps(asdict(attempt), ensure_ascii=False) + "\n")
+            ledger.flush()
+            os.fsync(ledger.fileno())
+
+    def verify(self) -> Iterator[CorruptSnapshot]:
+        """Check every blob against its name."""
+        for path in sorted((self.folder / "blobs").glob("*/*.zst")):
+            part = Part("blob", path.stem, 0)
+            try:
+                self.read(part)
+            except CorruptSnapshot as error:
+                yield error
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

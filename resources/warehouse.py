@@ -1,0 +1,158 @@
+"""The one DuckDB file: how it is opened, how a build starts and how it takes the published file's place.
+
+Belongs here: connections, copies, the atomic swap. Does not: what the tables hold (dbt_like_sql) or whether they may be
+published (assets/publish.py).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dagster import InitResourceContext
+from dagster_duckdb import DuckDBResource
+from pydantic import Field, PrivateAttr
+
+from resources.errors import PublishRefused
+
+FILE_NAME = "restauracion.duckdb"
+KEPT_RELEASES = 7
+# without it a column loses its coordinate reference when the file is opened again
+STORAGE = {"storage_compatibility_version": "v1.5.0"}
+
+
+@cache
+def spatial_extension() -> Path:
+    """The spatial extension that came with the package; it works without a network and with this DuckDB only.
+
+    Raises RuntimeError when package and DuckDB do not match.
+    """
+    folder = Path(str(files("duckdb_extension_spatial"))) / "extensions" / f"v{duckdb.__version__}"
+    path = folder / "spatial.duckdb_extension"
+    if not path.exists():
+        raise RuntimeError(f"duckdb {duckdb.__version__} has no spatial extension at {path}; install the same versions")
+    return path
+
+
+def connect(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection with the spatial functions and longitude first."""
+    con = duckdb.connect(str(path), read_only=read_only, config={} if read_only else STORAGE)
+    con.execute(f"load '{spatial_extension()}'")
+    con.execute("set geometry_always_xy = true")  # ST_Area_Spheroid reads latitude first otherwise: 4 times too small
+    con.execute("set timezone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    return con
+
+
+class WarehouseFiles:
+    """The files below `<data>/warehouse`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def published(self) -> Path:
+        """The file analysts open."""
+        return self.folder / FILE_NAME
+
+    @property
+    def releases(self) -> Path:
+        """The last releases, one file each."""
+        return self.folder / "releases"
+
+    def state(self) -> tuple[int, int] | None:
+        """Tells one published file from another."""
+        if not self.published.exists():
+            return None
+        status = self.published.stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def start_build(self, run_id: str) -> Path:
+        """A file of this run alone: a copy of the published one, or none yet."""
+        builds = self.folder / "builds"
+        builds.mkdir(parents=True, exist_ok=True)
+        path = builds / f"{run_id}.duckdb"
+        if self.published.exists():
+            shutil.copyfile(self.published, path)
+        return path
+
+    def drop_build(self, path: Path) -> None:
+        """Remove a build that will not be published."""
+        path.unlink(missing_ok=True)
+        Path(f"{path}.wal").unlink(missing_ok=True)
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        with (self.folder / ".publish.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def publish(self, build: Path, release_id: str, base: tuple[int, int] | None) -> Path:
+        """Put a closed build in the place of the published file, which readers may hold open.
+
+        `base` is the `state` when the build began. Raises PublishRefused for a build that is not closed cleanly or
+        whose base was replaced meanwhile.
+        """
+        if Path(f"{build}.wal").exists():
+            raise PublishRefused(f"{build.name} still has a write-ahead log; renaming it alone would lose data")
+        with build.open("rb") as handle:
+            os.fsync(handle.fileno())
+        with self._publishing():
+            if self.state() != base:
+                raise PublishRefused("another run published since this one began; run again on top of it")
+            self.releases.mkdir(exist_ok=True)
+            kept = self.releases / f"{release_id}.duckdb"
+            kept.unlink(missing_ok=True)
+            os.link(build, kept)
+            os.replace(build, self.published)
+            for old in sorted(self.releases.glob("*.duckdb"), key=lambda p: p.stat().st_mtime)[:-KEPT_RELEASES]:
+                old.unlink()
+        return self.published
+
+
+class WarehouseResource(DuckDBResource):
+    """Readers get the published file, read-only; a run gets one build session, closed at its end whatever happens.
+
+    The stock resource opens read-write and leaves its connection open after an exception.
+    """
+
+    data_dir: str = Field(description="Folder of snapshots, lake and warehouse")
+    _session: Any = PrivateAttr(default=None)
+
+    @property
+    def files(self) -> WarehouseFiles:
+        """The files of the warehouse."""
+        return WarehouseFiles(Path(self.data_dir) / "warehouse")
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to the published file."""
+        con = duckdb.connect(self.database, read_only=True)
+        try:
+            yield con
+        finally:
+            con.close()
+
+    def session(self, make: Any) -> Any:
+        """This run's build session, made at its first use by `make(files)`."""
+        if self._session is None:
+            self._session = make(self.files)
+        return self._session
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[WarehouseResource]:
+        """Close the run's session at the end of the run."""
+        try:
+            yield self
+        finally:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
