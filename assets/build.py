@@ -18,7 +18,6 @@ import polars as pl
 
 from assets.sources.register import SourceLayer
 from dbt_like_sql import runner, seeds
-from dbt_like_sql.lineage import column_lineage
 from dbt_like_sql.runner import Model
 from expectations.contracts import read_contract
 from expectations.quarantine import Outcome, enforce, recorded
@@ -69,9 +68,6 @@ class BuildSession:
             self.con.register("seed_frame", seeds.read_seed(name).to_arrow())
             self.con.execute(f"create table seeds.{name} as from seed_frame")
             self.con.unregister("seed_frame")
-        for layer in self.layers.values():
-            self._attach_layer(layer)
-        self._attach_source_status()
         for table, about in runner.engine_tables().items():
             columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
             self.con.execute(f"create schema if not exists {table.split('.')[0]}")
@@ -91,8 +87,23 @@ class BuildSession:
         found = [(p, self.store.current(layer.source, p)) for p in partitions]
         return [(p, manifest) for p, manifest in found if manifest is not None]
 
+    def _attach(self, table: str) -> None:
+        """Make one `raw` table readable. Sources are read after the session was opened, so this comes just before use."""
+        if table == "raw.source_status":
+            self.con.register("status_frame", self._source_status().to_arrow())
+            self.con.execute("create or replace table raw.source_status as from status_frame")
+            self.con.unregister("status_frame")
+        elif table.startswith("raw."):
+            self._attach_layer(self._layer_of(table))
+
+    def _layer_of(self, table: str) -> SourceLayer:
+        for layer in self.layers.values():
+            if f"raw.{layer.table}" == table:
+                return layer
+        raise runner.ModelError(f"{table} is in no register")
+
     def _attach_layer(self, layer: SourceLayer) -> None:
-        """A view over the raw Parquet in our names; a source that was never read has none."""
+        """A view over the raw Parquet in our names."""
         selects = []
         for partition, manifest in self.snapshots_of(layer):
             path = self.lake.path(layer.source, partition, manifest.snapshot_id)
@@ -110,18 +121,15 @@ class BuildSession:
             selects.append(
                 f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
             )
-        if selects:
-            self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
+        self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
 
-    def _attach_source_status(self) -> None:
+    def _source_status(self) -> pl.DataFrame:
+        """One row a source and fiscal year, from the ledgers."""
         rows = [row for layer in self.layers.values() for row in self._status_rows(layer)]
         times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
-        self.status = pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
+        return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
             pl.col(t).str.to_datetime(time_zone="UTC") for t in times
         )
-        self.con.register("status_frame", self.status.to_arrow())
-        self.con.execute("create or replace table raw.source_status as from status_frame")
-        self.con.unregister("status_frame")
 
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
         partitions: list[str | None] = [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
@@ -159,10 +167,8 @@ class BuildSession:
         if kind == "seeds":
             return _digest((seeds.FOLDER / f"{name}.csv").read_bytes())
         if table == "raw.source_status":
-            return _digest(self.status.write_json().encode())
-        layer = next((x for x in self.layers.values() if x.table == name), None)
-        if layer is None:
-            raise runner.ModelError(f"{table} is in no register")
+            return _digest(self._source_status().write_json().encode())
+        layer = self._layer_of(table)
         snapshots = [[p, m.snapshot_id] for p, m in self.snapshots_of(layer)]
         if not snapshots:
             raise NoSnapshot(layer.source)
@@ -198,6 +204,8 @@ class BuildSession:
             return Built(state[1], True, recorded(self.con, table), self._stored_lineage(table))
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
+        for source in sorted(model.inputs):
+            self._attach(source)
         rows = runner.build(self.con, model)
         contract = model.about.contract
         outcomes = enforce(self.con, table, read_contract(contract)) if contract else []
@@ -213,6 +221,8 @@ class BuildSession:
         return dict(rows)
 
     def _store_lineage(self, model: Model) -> dict[str, list[tuple[str, str]]]:
+        from dbt_like_sql.lineage import column_lineage  # the optimiser takes 0.1 s to import and is seldom needed
+
         lineage = column_lineage(model, self._columns_of())
         pairs = [[model.table, column, *source] for column, sources in lineage.items() for source in sources]
         self.con.execute("delete from meta.lineage where table_name = ?", [model.table])

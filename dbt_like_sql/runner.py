@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Literal
@@ -118,6 +118,7 @@ class Model:
         return hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
 
 
+@cache
 def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     """All models by qualified name, in an order in which they can be built.
 
@@ -126,7 +127,7 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     models: dict[str, Model] = {}
     for layer in LAYERS:
         for described in sorted((folder / layer).glob("*.yml")):
-            about = Description.model_validate(yaml.safe_load(described.read_text(encoding="utf-8")))
+            about = Description.model_validate(yaml.load(described.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
             path = described.with_suffix(".sql")
             if about.made_by == "engine":
                 continue
@@ -143,12 +144,13 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     return {table: models[table] for table in TopologicalSorter(graph).static_order()}
 
 
+@cache
 def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
     """Tables that the engine fills (checks, quarantine, releases), by qualified name."""
     found = {}
     for layer in LAYERS:
         for path in sorted((folder / layer).glob("*.yml")):
-            about = Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            about = Description.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
             if about.made_by == "engine":
                 found[f"{layer}.{path.stem}"] = about
     return found

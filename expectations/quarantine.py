@@ -50,16 +50,18 @@ def enforce(con: duckdb.DuckDBPyConnection, table: str, contract: Contract) -> l
         failing = _number(con, f"select count(*) from {table} where {rule.failing}") if rule.failing else counted.rows_failed
         if failing != counted.rows_failed:
             raise SuiteError(f"{rule.rule_id}: Great Expectations counts {counted.rows_failed} rows, the quarantine {failing}")
-        if rule.failing and rule.severity == "critical" and failing:
+        if contract.quarantines and rule.level == "row" and rule.severity == "critical" and failing:
             _quarantine(con, table, contract, rule)
         sample = _sample(con, table, contract, rule) if failing else []
         outcomes.append(_outcome(rule, counted.passed, rows, failing, sample))
-    con.execute("create schema if not exists accepted")
-    con.execute(
-        f"create or replace view accepted.{name} as select kept.* from {table} as kept where kept.{contract.key} is not null"
-        f" and not exists (from quality.quarantine as held where held.table_name = '{table}' and held.record_key = kept.{contract.key})"
-    )
-    outcomes.append(_share_held_back(con, table, contract, rows))
+    if contract.quarantines:
+        con.execute("create schema if not exists accepted")
+        con.execute(
+            f"create or replace view accepted.{name} as select kept.* from {table} as kept"
+            f" where kept.{contract.key} is not null and not exists (from quality.quarantine as held"
+            f" where held.table_name = '{table}' and held.record_key = kept.{contract.key})"
+        )
+        outcomes.append(_share_held_back(con, table, contract, rows))
     record(con, table, contract.name, outcomes)
     return outcomes
 
@@ -67,7 +69,7 @@ def enforce(con: duckdb.DuckDBPyConnection, table: str, contract: Contract) -> l
 def planned_checks(contract: Contract) -> list[tuple[str, str, bool]]:
     """Name, meaning and blocking of every check that `enforce` reports."""
     planned = [(r.check_name, f"{r.reason_es} | {r.reason_en}", r.is_blocking) for r in contract.rules]
-    return [*planned, (_SHARE, _share_reason(contract)[1], True)]
+    return [*planned, (_SHARE, " | ".join(_share_reason(contract)), True)] if contract.quarantines else planned
 
 
 def record(con: duckdb.DuckDBPyConnection, table: str, contract: str, outcomes: Sequence[Outcome]) -> None:
@@ -108,7 +110,7 @@ def _share_held_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contr
     )
     reason_es, reason_en = _share_reason(contract)
     return Outcome(
-        _SHARE, "quarantined share is bearable", "critical", True, held <= rows * contract.quarantine_above_pct / 100, rows,
+        _SHARE, "quarantined share is bearable", "critical", True, held <= rows * (contract.quarantine_above_pct or 0) / 100, rows,
         held, [], reason_es, reason_en, "table", "completeness",
     )  # fmt: skip
 

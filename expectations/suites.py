@@ -6,6 +6,7 @@ Great Expectations takes 5 s to import (2026-11-23), so it is imported inside th
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,11 +55,13 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
     ]
     without = f" exclude ({', '.join(geometries)})" if geometries else ""
     con.execute(f"create or replace view checks.{name} as select *{without} from {table}")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
+    cursors: list[duckdb.DuckDBPyConnection] = []
     try:
         batch = (
-            _datasource(context, con)
+            _datasource(context, con, cursors)
             .add_table_asset(name, table_name=name, schema_name="checks")
             .add_batch_definition_whole_table("whole")
             .get_batch()
@@ -68,12 +71,16 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
             suite.add_expectation(_expectation(rule, key))
         results = batch.validate(suite, result_format="SUMMARY").results
     finally:
+        for cursor in cursors:  # an open one keeps a transaction, and the build could not be checkpointed
+            cursor.close()
         con.execute(f"drop view checks.{name}")
     by_rule = {str(r.expectation_config.meta["rule_id"]): r for r in results if r.expectation_config}
     return [_counted(rule, by_rule[rule.rule_id].to_json_dict()) for rule in rules]
 
 
-def _datasource(context: Any, con: duckdb.DuckDBPyConnection) -> SQLDatasource:
+def _datasource(
+    context: Any, con: duckdb.DuckDBPyConnection, cursors: list[duckdb.DuckDBPyConnection]
+) -> SQLDatasource:
     """A datasource on cursors of our own connection.
 
     Opened by path it would be a second configuration of one file, which DuckDB refuses; and without these options
@@ -81,11 +88,15 @@ def _datasource(context: Any, con: duckdb.DuckDBPyConnection) -> SQLDatasource:
     """
     from duckdb_sqlalchemy import ConnectionWrapper
 
+    def cursor() -> ConnectionWrapper:
+        cursors.append(con.cursor())
+        return ConnectionWrapper(cursors[-1])
+
     return context.data_sources.add_sql(  # type: ignore[no-any-return]
         "build",
         connection_string="duckdb:///:memory:",
         kwargs={
-            "creator": lambda: ConnectionWrapper(con.cursor()),
+            "creator": cursor,
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,
             "pool_reset_on_return": None,

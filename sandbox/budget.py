@@ -20,6 +20,8 @@ ROWS_A_YEAR_AT_SCALE_1 = 9_000
 MEASURES = ["initial_pen", "modified_pen", "certified_pen", "committed_pen", "accrued_pen", "paid_pen"]
 MONTHS = ["ENERO", "FEBRERO", "MARZO", "ABRIL", "MAYO", "JUNIO", "JULIO", "AGOSTO", "SEPTIEMBRE", "OCTUBRE",
           "NOVIEMBRE", "DICIEMBRE"]  # fmt: skip
+UNDOCUMENTED_NATIONAL_CENTS = 217_254_637_245_00  # a national PIM for years whose official one is not in the seeds
+_OTHERS_SHARE_OF_MODIFIED = {"certified_pen": 0.96, "committed_pen": 0.94, "accrued_pen": 0.9, "paid_pen": 0.89}
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 # product or project, its name, activity, its name, function, division, group: as seen in real rows where the
@@ -56,7 +58,7 @@ def make_budget(seed: int, scale: float, initiatives: list[Initiative]) -> Budge
     """Make every fiscal year; programme totals of all measures equal `budget_control_totals` to the sol."""
     capitals = read_seed("districts_inei_2025")
     controls = read_seed("budget_control_totals")
-    national = read_seed("national_control_totals").filter(pl.col("measure") == "modified_pen")
+    national = {(r[0], r[1]): int(r[2] * 100) for r in read_seed("national_control_totals").iter_rows()}
     programmes = read_seed("programmes")
     files: dict[int, pl.DataFrame] = {}
     truth: list[pl.DataFrame] = []
@@ -72,16 +74,15 @@ def make_budget(seed: int, scale: float, initiatives: list[Initiative]) -> Budge
             projects = [i for i in initiatives if i.cui and _programme_of(i) == programme and i.start.year <= year]
             rows = max(40, int(ROWS_A_YEAR_AT_SCALE_1 * scale / 9))
             blocks.append(_programme_rows(random, year, programme, name, cents, projects, rows, capitals))
-        followed = sum(b["modified_pen"].sum() for b in blocks)
-        total = national.filter(pl.col("fiscal_year") == year)["amount_pen"]
-        rest = (int(total[0] * 100) if len(total) else 217_254_637_245_00) - followed
         others = programmes.filter(~pl.col("is_restoration_programme") & (pl.col("first_year") <= year))
-        shares = _split(random, rest, others.height, spread=0.4)
-        for (programme, name), share in zip(
-            others.select("programme_code", "programme_name").iter_rows(), shares, strict=True
-        ):
-            cents = {m: int(share * f) for m, f in zip(MEASURES, (0.9, 1.0, 0.96, 0.94, 0.9, 0.89), strict=True)}
-            cents["modified_pen"] = int(share)
+        rest = national.get((year, "modified_pen"), UNDOCUMENTED_NATIONAL_CENTS) - _sum(blocks, "modified_pen")
+        modified = _split(random, rest, others.height, spread=0.4)
+        initial = np.floor(modified * 0.9).astype(np.int64)
+        if (year, "initial_pen") in national:
+            initial = _split(random, national[year, "initial_pen"] - _sum(blocks, "initial_pen"), others.height, spread=0.4)
+        for place, (programme, name) in enumerate(others.select("programme_code", "programme_name").iter_rows()):
+            cents = {m: int(modified[place] * f) for m, f in _OTHERS_SHARE_OF_MODIFIED.items()}
+            cents |= {"initial_pen": int(initial[place]), "modified_pen": int(modified[place])}
             blocks.append(_programme_rows(random, year, programme, name, cents, [], max(20, int(ROWS_A_YEAR_AT_SCALE_1 * scale / 21)), capitals))
         whole = pl.concat(blocks)
         truth.append(
@@ -93,6 +94,10 @@ def make_budget(seed: int, scale: float, initiatives: list[Initiative]) -> Budge
         )
         files[year] = _wide(random, year, whole)
     return Budget(files=files, truth_spending=pl.concat(truth).sort("cui", "fiscal_year"))
+
+
+def _sum(blocks: list[pl.DataFrame], measure: str) -> int:
+    return sum(int(block[measure].sum()) for block in blocks)
 
 
 def _programme_of(initiative: Initiative) -> str:

@@ -105,7 +105,7 @@ def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
     """
     layers: dict[str, SourceLayer] = {}
     for path in sorted(folder.glob("*.yml")):
-        register = Register.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        register = Register.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
         for name, entry in register.layers.items():
             terms = {"licence": register.licence, "disclaimer": register.disclaimer}
             layer = SourceLayer.model_validate(terms | entry | {"institution": register.institution, "name": name})

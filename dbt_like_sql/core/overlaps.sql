@@ -1,8 +1,19 @@
 -- Containment included: what counts is the shared area, not the kind of contact.
-with pairs as (
+-- The touching pairs are found first and alone: with any further condition on the join DuckDB 1.5.5 compares all pairs
+-- with all (seen 2026-11-23: 1.1 s against 0.01 s at 3,181 areas).
+with touching as materialized (
     select
         first_area.area_id as area_id_a,
-        second_area.area_id as area_id_b,
+        second_area.area_id as area_id_b
+    from staging.std_area_shapes as first_area
+    inner join staging.std_area_shapes as second_area
+        on st_intersects(first_area.equal_area_shape, second_area.equal_area_shape)
+),
+
+pairs as (
+    select
+        touching.area_id_a,
+        touching.area_id_b,
         first_area.initiative_id as initiative_id_a,
         second_area.initiative_id as initiative_id_b,
         first_area.source as source_a,
@@ -16,9 +27,9 @@ with pairs as (
             else 'id'
         end as rule,
         st_area(st_intersection(first_area.equal_area_shape, second_area.equal_area_shape)) / 10000 as overlap_ha
-    from staging.std_area_shapes as first_area
-    inner join staging.std_area_shapes as second_area
-        on st_intersects(first_area.equal_area_shape, second_area.equal_area_shape)
+    from touching
+    inner join staging.std_area_shapes as first_area on touching.area_id_a = first_area.area_id
+    inner join staging.std_area_shapes as second_area on touching.area_id_b = second_area.area_id
     where first_area.turn < second_area.turn
 )
 

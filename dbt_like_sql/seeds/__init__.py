@@ -31,7 +31,7 @@ def seed_names() -> list[str]:
 
 def seed_description(name: str) -> dict[str, Any]:
     """The .yml beside a seed: description, source and columns with type."""
-    return dict(yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8")))
+    return dict(yaml.load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
 def read_seed(name: str) -> pl.DataFrame:

@@ -1,0 +1,166 @@
+"""An asset for each SQL model, with the checks of its contract.
+
+Belongs here: what Dagster is told of a model: dependencies, columns, lineage, counts, checks. Does not: building it
+(build.py) or publishing (publish.py).
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from assets.build import BuildSession, Built
+from assets.names import OWNERS, PUBLISHED, raw_key, table_key
+from assets.publish import publish
+from assets.sources.register import SourceLayer
+from dbt_like_sql.runner import Model, engine_tables, load_models
+from expectations.contracts import read_contract
+from expectations.quarantine import Outcome, planned_checks
+from resources.data_folder import DataFolder
+from resources.warehouse import WarehouseResource
+
+_SEVERITY = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
+
+Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
+
+
+def session_of(
+    context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource, layers: Mapping[str, SourceLayer]
+) -> BuildSession:
+    """The build session of this run; the first model to ask opens it."""
+    data_folder.claim()
+    as_of = context.run.tags.get("restauracion/as_of")
+
+    def make(files: object) -> BuildSession:
+        return BuildSession(
+            warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
+            dt.date.fromisoformat(as_of) if as_of else dt.datetime.now(dt.UTC).date(),
+        )  # fmt: skip
+
+    session = warehouse.session(make)
+    assert isinstance(session, BuildSession)
+    return session
+
+
+def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]:
+    """All models, each one row a table."""
+    by_table = {f"raw.{layer.table}": layer for layer in layers.values()}
+    return [_model_asset(model, by_table, layers) for model in load_models().values()]
+
+
+def _dependencies(model: Model, by_table: Mapping[str, SourceLayer]) -> list[dg.AssetDep]:
+    engine = engine_tables()
+    upstream = [dg.AssetDep(table_key(table)) for table in sorted(model.depends_on) if table not in engine]
+    for table in sorted(model.inputs):
+        if table == "raw.source_status":
+            upstream += [_raw_dependency(layer) for layer in by_table.values()]
+        elif table in by_table:
+            upstream.append(_raw_dependency(by_table[table]))
+    return upstream
+
+
+def _raw_dependency(layer: SourceLayer) -> dg.AssetDep:
+    mapping = dg.AllPartitionMapping() if layer.is_by_fiscal_year else None
+    return dg.AssetDep(raw_key(layer), partition_mapping=mapping)
+
+
+def _model_asset(
+    model: Model, by_table: Mapping[str, SourceLayer], layers: Mapping[str, SourceLayer]
+) -> dg.AssetsDefinition:
+    key = table_key(model.table)
+    contract = read_contract(model.about.contract) if model.about.contract else None
+    checks = [
+        dg.AssetCheckSpec(name, asset=key, description=meaning, blocking=blocking)
+        for name, meaning, blocking in (planned_checks(contract) if contract else [])
+    ]
+    sources = sorted({by_table[t].institution for t in model.inputs if t in by_table})
+
+    @dg.multi_asset(
+        name=key.path[-1],
+        specs=[
+            dg.AssetSpec(
+                key=key,
+                deps=_dependencies(model, by_table),
+                description=f"{model.about.description.en} ({model.about.description.es}).\n\n"
+                f"**One row**: {model.about.grain}\n\n**Source**: {model.about.source}\n\n```sql\n{model.sql}\n```",
+                group_name=model.layer,
+                kinds={"duckdb", "sql"},
+                owners=OWNERS,
+                tags={"layer": model.layer} | ({"source": sources[0]} if len(sources) == 1 else {}),
+                code_version=hashlib.sha256(model.sql.encode()).hexdigest()[:12],
+                metadata={
+                    "dagster/table_name": model.table,
+                    "dagster/column_schema": dg.TableSchema(
+                        [dg.TableColumn(c.name, c.type, c.comment) for c in model.about.columns]
+                    ),
+                },
+            )
+        ],
+        check_specs=checks,
+    )
+    def sql_model(context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource) -> Events:
+        session = session_of(context, data_folder, warehouse, layers)
+        built = session.build(model.table)
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built))
+        yield from (_check_result(key, outcome) for outcome in built.outcomes)
+        if any(o.is_blocking and not o.passed for o in built.outcomes):
+            return  # Dagster stops what is downstream; nothing is published
+        _publish_after_partial_run(context, session, model.table)
+
+    return sql_model
+
+
+def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineage | int | bool]:  # type: ignore[type-arg]
+    deps = {
+        column: [dg.TableColumnDep(_lineage_key(table), name) for table, name in sources]
+        for column, sources in built.lineage.items()
+    }
+    return {
+        "dagster/row_count": built.rows,
+        "dagster/column_lineage": dg.TableColumnLineage(deps),
+        "is_reused": built.is_reused,
+    }
+
+
+def _lineage_key(table: str) -> dg.AssetKey:
+    """The asset that a column comes from: accepted rows are those of the staging model, raw and seeds keep their names."""
+    layer, name = table.split(".")
+    if layer in {"raw", "seeds"}:
+        return dg.AssetKey(f"{layer.removesuffix('s')}_{name}")
+    return table_key(table.replace("accepted.", "staging.", 1))
+
+
+def _check_result(key: dg.AssetKey, outcome: Outcome) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.check_name,
+        passed=outcome.passed,
+        severity=_SEVERITY[outcome.severity],
+        description="" if outcome.passed else f"{outcome.reason_es} | {outcome.reason_en}",
+        metadata={
+            "rows_checked": outcome.rows_checked,
+            "rows_failed": outcome.rows_failed,
+            "sample_keys": list(outcome.sample_keys),
+            "level": outcome.level,
+            "dimension": outcome.dimension,
+        },
+    )
+
+
+def _publish_after_partial_run(context: dg.AssetExecutionContext, session: BuildSession, table: str) -> None:
+    """A run of some models only ends like a whole one: with its last model the build takes the published file's place."""
+    selected = selected_keys(context)
+    if PUBLISHED in selected:
+        return
+    if session.pending is None:
+        session.pending = {t for t in session.models if table_key(t) in selected}
+    session.pending.discard(table)
+    if not session.pending:
+        release = publish(session)
+        context.log.info("Published %s", release.release_id)
+
+
+def selected_keys(context: dg.AssetExecutionContext) -> Sequence[dg.AssetKey]:
+    """Every asset of this run."""
+    return list(context.op_execution_context.job_def.asset_layer.selected_asset_keys)

@@ -1,0 +1,48 @@
+"""The published file as an asset.
+
+Belongs here: the last step of a run. Does not: what publishing means (publish.py).
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.models import session_of
+from assets.names import OWNERS, PUBLISHED, table_key
+from assets.publish import publish
+from assets.sources.register import SourceLayer
+from dbt_like_sql.runner import load_models
+from resources.data_folder import DataFolder
+from resources.warehouse import WarehouseResource
+
+
+def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:
+    """The asset that every model leads to."""
+
+    @dg.asset(
+        key=PUBLISHED,
+        deps=[table_key(table) for table in load_models()],
+        group_name="publish",
+        kinds={"duckdb"},
+        owners=OWNERS,
+        tags={"layer": "publish"},
+        description="data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
+        "Readers that hold the old file keep it; a failed run never touches it.",
+    )
+    def published(
+        context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        release = publish(session_of(context, data_folder, warehouse, layers))
+        banner = "SANDBOX: made figures, of no institution" if release.is_sandbox else "live"
+        return dg.MaterializeResult(
+            metadata={
+                "release_id": release.release_id,
+                "is_new": release.is_new,
+                "origin": banner,
+                "stale_sources": release.stale_sources,
+                "path": dg.MetadataValue.path(str(release.path)),
+                "size_mb": round(release.path.stat().st_size / 1e6, 1),
+            }
+        )
+
+    return published

@@ -1,0 +1,118 @@
+"""Raw assets: the standing snapshot of each source, refreshed.
+
+Belongs here: one step for all whole layers, one partitioned asset for files by fiscal year, their checks and metadata.
+Does not: how a source is read (extraction.py).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from assets.names import OWNERS, raw_key
+from assets.sources.extraction import Extraction, Refreshed
+from assets.sources.register import SourceLayer
+from resources.data_folder import DataFolder
+
+CHECK = "snapshot_is_fresh_and_whole"
+
+Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
+
+
+def raw_assets(layers: Mapping[str, SourceLayer], fiscal_years: Sequence[int]) -> list[dg.AssetsDefinition]:
+    """The assets of all registers. Whole layers are one step: hosts are read side by side in threads."""
+    whole = [layer for layer in layers.values() if not layer.is_by_fiscal_year]
+    by_year = [layer for layer in layers.values() if layer.is_by_fiscal_year]
+    return [_whole_layers(whole), *(_by_fiscal_year(layer, fiscal_years) for layer in by_year)]
+
+
+def _spec(layer: SourceLayer) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=raw_key(layer),
+        description=f"{layer.title_en} ({layer.title_es}).\n\nOne row is one row of the source; columns bear the source's own "
+        f"names. From {layer.url}, published {layer.cadence}."
+        + (f"\n\n**Assumption**: {layer.assumed}." if layer.assumed else "")
+        + f"\n\n_{layer.disclaimer}_",
+        group_name="raw",
+        kinds={"parquet", layer.kind},
+        owners=OWNERS,
+        tags={"source": layer.institution, "cadence": layer.cadence},
+        metadata={"url": dg.MetadataValue.url(layer.url), "licence": layer.licence, "allowed_shrink": layer.allowed_shrink},
+        skippable=True,
+    )
+
+
+def _check(layer: SourceLayer) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        CHECK,
+        asset=raw_key(layer),
+        description="The source answered whole: not empty, not shrunk, as many rows as it counts. "
+        "If not, the last good snapshot stands and the run goes on with it.",
+    )
+
+
+def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="source_layers",
+        specs=[_spec(layer) for layer in layers],
+        check_specs=[_check(layer) for layer in layers],
+        can_subset=True,
+    )
+    def source_layers(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
+        data_folder.claim()
+        jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
+        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake())
+        for refreshed in extraction.refresh_all(jobs):
+            yield from _events(context, refreshed.layer, [refreshed])
+
+    return source_layers
+
+
+def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=f"source_{layer.table}",
+        specs=[_spec(layer)],
+        check_specs=[_check(layer)],
+        partitions_def=dg.StaticPartitionsDefinition([str(year) for year in fiscal_years]),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def source_by_fiscal_year(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
+        data_folder.claim()
+        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake())
+        jobs: list[tuple[SourceLayer, str | None]] = [(layer, year) for year in context.partition_keys]
+        yield from _events(context, layer, extraction.refresh_all(jobs))
+
+    return source_by_fiscal_year
+
+
+def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> Events:
+    """A materialisation where a good snapshot stands, new or old, and a check that says whether it is fresh."""
+    standing = [r for r in refreshed if r.manifest is not None]
+    failed = [r for r in refreshed if r.error is not None]
+    if standing:
+        manifests = {r.partition: r.manifest for r in standing if r.manifest}
+        yield dg.MaterializeResult(
+            asset_key=raw_key(layer),
+            metadata={
+                "dagster/row_count": sum(m.rows for m in manifests.values()),
+                "snapshots": {str(p or "whole"): m.snapshot_id for p, m in manifests.items()},
+                "fetched_at": max(m.fetched_at for m in manifests.values()),
+                "is_new": any(r.is_new for r in refreshed),
+                "is_stale": bool(failed),
+                "is_sandbox": any(m.is_sandbox for m in manifests.values()),
+            },
+        )
+    else:
+        context.log.error("%s was never read: what depends on it is skipped", layer.source)
+    for r in failed:
+        context.log.warning("%s", r.error)
+    yield dg.AssetCheckResult(
+        asset_key=raw_key(layer),
+        check_name=CHECK,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "sources_read": len(refreshed) - len(failed),
+            "failures": [f"{r.partition or 'whole'}: {r.error}" for r in failed],
+            "standing_since": [f"{r.partition or 'whole'}: {r.manifest.fetched_at if r.manifest else 'never'}" for r in failed],
+        },
+    )

@@ -1,0 +1,1 @@
+"""When and how: settings, definitions, jobs and schedules."""

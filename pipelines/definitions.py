@@ -1,0 +1,49 @@
+"""The one place where everything is put together.
+
+Belongs here: assembly. Does not: anything that could live in another module.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.models import model_assets
+from assets.published import published_warehouse
+from assets.sources.raw import raw_assets
+from assets.sources.register import all_layers
+from pipelines.jobs import nightly_job, nightly_schedule
+from pipelines.settings import Settings
+from resources.data_folder import DataFolder
+from resources.warehouse import WarehouseResource
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Assets, job, schedule and resources for the given settings; tests call it with their own."""
+    layers = all_layers()
+    first_year = min(x.first_fiscal_year for x in layers.values() if x.first_fiscal_year)
+    fiscal_years = settings.fiscal_years(first_year)
+    job = nightly_job()
+    return dg.Definitions(
+        assets=[*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers)],
+        jobs=[job],
+        schedules=[nightly_schedule(job, fiscal_years)],
+        resources={
+            "data_folder": DataFolder(
+                data_dir=str(settings.data_dir),
+                hosts_file=str(settings.hosts_file) if settings.hosts_file else None,
+                connect_timeout_seconds=settings.connect_timeout_seconds,
+                read_timeout_seconds=settings.read_timeout_seconds,
+                attempts=settings.attempts,
+            ),
+            "warehouse": WarehouseResource(
+                database=str(settings.data_dir / "warehouse" / "restauracion.duckdb"), data_dir=str(settings.data_dir)
+            ),
+        },
+        executor=dg.in_process_executor,  # one process writes the build file; threads do the waiting for servers
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads; read from the environment when it is asked for, not when this module is imported."""
+    return build_definitions(Settings.from_env())

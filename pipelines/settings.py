@@ -1,0 +1,62 @@
+"""Every setting that comes from the environment, read in one place.
+
+Belongs here: names, defaults and checks of environment variables. Does not: using them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+LIMA = ZoneInfo("America/Lima")
+
+
+class SettingsError(ValueError):
+    """An environment variable with a value that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is told from outside."""
+
+    data_dir: Path
+    hosts_file: Path | None
+    last_fiscal_year: int
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    attempts: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Read the environment. Raises SettingsError naming variable, value and what would be valid."""
+        hosts = env.get("RESTAURACION_HOSTS_FILE") or None
+        if hosts and not Path(hosts).exists():
+            raise SettingsError(f"RESTAURACION_HOSTS_FILE={hosts}: no such file; is the sandbox running?")
+        this_year = dt.datetime.now(LIMA).year
+        return cls(
+            data_dir=Path(env.get("RESTAURACION_DATA_DIR") or "data").resolve(),
+            hosts_file=Path(hosts).resolve() if hosts else None,
+            last_fiscal_year=int(_number(env, "RESTAURACION_FISCAL_YEAR", this_year, 2012, this_year)),
+            connect_timeout_seconds=_number(env, "RESTAURACION_CONNECT_TIMEOUT_SECONDS", 10, 0.1, 600),
+            read_timeout_seconds=_number(env, "RESTAURACION_READ_TIMEOUT_SECONDS", 120, 0.1, 3_600),
+            attempts=int(_number(env, "RESTAURACION_HTTP_ATTEMPTS", 4, 1, 20)),
+        )
+
+    def fiscal_years(self, first: int) -> list[int]:
+        """Fiscal years from `first` to the last one wanted."""
+        return list(range(first, self.last_fiscal_year + 1))
+
+
+def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r} is no number") from None
+    if not low <= value <= high:
+        raise SettingsError(f"{name}={text} must lie between {low:g} and {high:g}")
+    return value
