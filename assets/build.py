@@ -52,6 +52,7 @@ class BuildSession:
         self.path = files.start_build(run_id)
         self.con = connect(self.path)
         self.pending: set[str] | None = None
+        self._attached: set[str] = set()
         try:
             self._prepare()
         except BaseException:
@@ -64,15 +65,13 @@ class BuildSession:
         self.con.execute(MACROS.read_text(encoding="utf-8"))
         self.con.execute("attach ':memory:' as raw")
         self.con.execute("attach ':memory:' as seeds")
-        for name in seeds.seed_names():
-            self.con.register("seed_frame", seeds.read_seed(name).to_arrow())
-            self.con.execute(f"create table seeds.{name} as from seed_frame")
-            self.con.unregister("seed_frame")
+        there = {row[0] for row in self.con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()}
         for table, about in runner.engine_tables().items():
-            columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
-            self.con.execute(f"create schema if not exists {table.split('.')[0]}")
-            self.con.execute(f"create table if not exists {table} ({columns})")
-            runner.comment(self.con, table, about)
+            if table not in there:
+                columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
+                self.con.execute(f"create schema if not exists {table.split('.')[0]}")
+                self.con.execute(f"create table {table} ({columns})")
+                runner.comment(self.con, table, about)
 
     def close(self) -> None:
         """Close, and remove a build that was not published."""
@@ -88,13 +87,19 @@ class BuildSession:
         return [(p, manifest) for p, manifest in found if manifest is not None]
 
     def _attach(self, table: str) -> None:
-        """Make one `raw` table readable. Sources are read after the session was opened, so this comes just before use."""
+        """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
         if table == "raw.source_status":
-            self.con.register("status_frame", self._source_status().to_arrow())
-            self.con.execute("create or replace table raw.source_status as from status_frame")
-            self.con.unregister("status_frame")
+            self._attach_frame(table, self._source_status())
         elif table.startswith("raw."):
             self._attach_layer(self._layer_of(table))
+        elif table not in self._attached:
+            self._attach_frame(table, seeds.read_seed(table.split(".")[1]))
+            self._attached.add(table)
+
+    def _attach_frame(self, table: str, frame: pl.DataFrame) -> None:
+        self.con.register("attached_frame", frame.to_arrow())
+        self.con.execute(f"create or replace table {table} as from attached_frame")
+        self.con.unregister("attached_frame")
 
     def _layer_of(self, table: str) -> SourceLayer:
         for layer in self.layers.values():
@@ -204,7 +209,7 @@ class BuildSession:
             return Built(state[1], True, recorded(self.con, table), self._stored_lineage(table))
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
-        for source in sorted(model.inputs):
+        for source in sorted({*model.inputs, *_SEEDS_OF_CONTRACTS}):
             self._attach(source)
         rows = runner.build(self.con, model)
         contract = model.about.contract
@@ -250,6 +255,8 @@ class BuildSession:
         """Another connection to the same build."""
         return self.con.cursor()
 
+
+_SEEDS_OF_CONTRACTS = ("seeds.districts_inei_2025",)  # what rules compare with
 
 _STATUS_TYPES = {
     "fiscal_year": pl.Int32,

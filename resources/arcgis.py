@@ -7,7 +7,7 @@ The order of questions follows what clients of such servers learned: metadata, c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,17 @@ _TRANSIENT_FAULTS = {500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """A layer that came whole: the server's own count, and its rows (attributes, WKB `geometry`) when they are wanted.
+
+    Rows are made only on demand: bytes that are the same as the last time need no reading.
+    """
+
+    count: int
+    rows: Callable[[], pl.DataFrame]
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer as its server describes it."""
 
@@ -55,8 +66,8 @@ class ArcGIS:
         self.http = http
         self.wanted_page_size = wanted_page_size
 
-    def read_layer(self, source: str, service_url: str, name_pattern: str, draft: Draft) -> tuple[pl.DataFrame, int]:
-        """Fetch a layer whole into `draft`; returns its rows (attributes, WKB `geometry`) and the server's own count.
+    def read_layer(self, source: str, service_url: str, name_pattern: str, draft: Draft) -> Fetched:
+        """Fetch a layer whole into `draft`.
 
         Raises LayerNotFound, LayerAmbiguous, EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged and the errors
         of resources.http.
@@ -69,19 +80,20 @@ class ArcGIS:
             draft.add("metadata", layer.metadata)
             if expected == 0:
                 raise EmptyAnswer(source)
-            frames = []
+            pages = []
             for answer, page in self._pages(source, layer, expected):
                 draft.add("page", answer.body)
                 draft.is_sandbox |= answer.is_sandbox
-                frames.append(page_frame(source, layer.fields, page))
+                pages.append(page)
             after = self.count(source, layer)
             if after == expected:
                 break
             if last_try:
                 raise LayerChanged(source, expected, after)
             expected = after
-        rows = pl.concat(frames) if frames else pl.DataFrame()
-        return checked_whole(source, rows, layer.object_id_field, expected), expected
+        oids = [f["attributes"][layer.object_id_field] for page in pages for f in page["features"]]
+        check_whole(source, pl.Series(oids), expected)
+        return Fetched(expected, lambda: pl.concat([page_frame(source, layer.fields, page) for page in pages]))
 
     # -- metadata ----------------------------------------------------------------------------------
 
@@ -198,16 +210,15 @@ def read_stored(source: str, metadata: bytes, pages: Iterable[bytes]) -> pl.Data
     return pl.concat([page_frame(source, fields, orjson.loads(page)) for page in pages])
 
 
-def checked_whole(source: str, rows: pl.DataFrame, id_column: str, expected: int) -> pl.DataFrame:
-    """Rows, proved to be as many as the server counts and each there once.
+def check_whole(source: str, ids: pl.Series, expected: int) -> None:
+    """Prove that as many rows came as the server counts and each of them once.
 
     Raises EmptyAnswer, DuplicateObjectIds or ShortAnswer.
     """
-    if rows.is_empty():
+    if ids.is_empty():
         raise EmptyAnswer(source)
-    twice = rows.filter(rows[id_column].is_duplicated())[id_column].unique().sort()
+    twice = ids.filter(ids.is_duplicated()).unique().sort()
     if len(twice):
         raise DuplicateObjectIds(source, len(twice), twice.head(5).to_list())
-    if rows.height != expected:
-        raise ShortAnswer(source, expected, rows.height)
-    return rows
+    if len(ids) != expected:
+        raise ShortAnswer(source, expected, len(ids))

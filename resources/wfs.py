@@ -14,8 +14,8 @@ import polars as pl
 import shapely
 from defusedxml import ElementTree
 
-from resources.arcgis import checked_whole
-from resources.errors import ServiceFault, TransientSourceError, UnexpectedFormat, WrongReference
+from resources.arcgis import Fetched, check_whole
+from resources.errors import ColumnsMissing, ServiceFault, TransientSourceError, UnexpectedFormat, WrongReference
 from resources.http import Answer, Http
 from resources.snapshots import Draft
 
@@ -29,15 +29,15 @@ class Wfs:
     def __init__(self, http: Http) -> None:
         self.http = http
 
-    def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> tuple[pl.DataFrame, int]:
-        """Fetch a feature type whole into `draft`; returns its rows (properties as text, WKB `geometry`) and the hits.
+    def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> Fetched:
+        """Fetch a feature type whole into `draft`; its rows are properties as text and WKB `geometry`.
 
         Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree.
         """
         base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": type_name}
         expected = self._hits(source, url, base)
         draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326"}
-        frames: list[pl.DataFrame] = []
+        pages: list[list[dict[str, Any]]] = []
         got = 0
         while got < expected:
             page = base | {
@@ -53,10 +53,12 @@ class Wfs:
                 break
             draft.add("page", answer.body)
             draft.is_sandbox |= answer.is_sandbox
-            frames.append(_frame(source, features))
+            pages.append(features)
             got += len(features)
-        rows = pl.concat(frames) if frames else pl.DataFrame()
-        return checked_whole(source, rows, unique_attribute, expected), expected
+        if pages and unique_attribute not in pages[0][0]["properties"]:
+            raise ColumnsMissing(source, [unique_attribute], list(pages[0][0]["properties"]))
+        check_whole(source, pl.Series([f["properties"][unique_attribute] for page in pages for f in page]), expected)
+        return Fetched(expected, lambda: pl.concat([_frame(source, page) for page in pages]))
 
     def _hits(self, source: str, url: str, base: dict[str, Any]) -> int:
         def ask() -> int:

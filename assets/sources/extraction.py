@@ -100,15 +100,15 @@ class Extraction:
             count = self._csv_to_lake(layer, partition, draft.snapshot_id, draft.parts[0].sha256)
         else:
             if layer.kind == "arcgis":
-                rows, rows_at_server = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft)
+                fetched = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft)
             else:
-                rows, rows_at_server = wfs.Wfs(self.http).read_type(
-                    source, url, layer.layer or "", layer.unique_attribute or "", draft
-                )
-            if missing := [c for c in layer.required_columns if c not in rows.columns]:
-                raise ColumnsMissing(source, missing, rows.columns)
-            count = rows.height
-            self.lake.write(source, partition, draft.snapshot_id, rows)
+                fetched = wfs.Wfs(self.http).read_type(source, url, layer.layer or "", layer.unique_attribute or "", draft)
+            count = rows_at_server = fetched.count
+            if not self.lake.path(source, partition, draft.snapshot_id).exists():
+                rows = fetched.rows()
+                if missing := [c for c in layer.required_columns if c not in rows.columns]:
+                    raise ColumnsMissing(source, missing, rows.columns)
+                self.lake.write(source, partition, draft.snapshot_id, rows)
         return self._commit(layer, partition, draft, url, count, rows_at_server)
 
     def _commit(
