@@ -44,7 +44,13 @@ class BuildSession:
     """A build file with one owner. Other connections to it are cursors of `con`."""
 
     def __init__(
-        self, files: WarehouseFiles, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer], run_id: str, as_of: dt.date
+        self,
+        files: WarehouseFiles,
+        store: SnapshotStore,
+        lake: Lake,
+        layers: Mapping[str, SourceLayer],
+        run_id: str,
+        as_of: dt.date,
     ) -> None:
         self.files, self.store, self.lake, self.layers, self.as_of = files, store, lake, layers, as_of
         self.models = runner.load_models()
@@ -65,7 +71,10 @@ class BuildSession:
         self.con.execute(MACROS.read_text(encoding="utf-8"))
         self.con.execute("attach ':memory:' as raw")
         self.con.execute("attach ':memory:' as seeds")
-        there = {row[0] for row in self.con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()}
+        there = {
+            row[0]
+            for row in self.con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+        }
         for table, about in runner.engine_tables().items():
             if table not in there:
                 columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
@@ -182,7 +191,9 @@ class BuildSession:
     # -- models ------------------------------------------------------------------------------------
 
     def _state(self, table: str) -> tuple[str, int] | None:
-        row = self.con.execute("select fingerprint, row_count from meta.model_states where table_name = ?", [table]).fetchone()
+        row = self.con.execute(
+            "select fingerprint, row_count from meta.model_states where table_name = ?", [table]
+        ).fetchone()
         return (str(row[0]), int(row[1])) if row else None
 
     def fingerprint(self, model: Model) -> str:
@@ -206,7 +217,9 @@ class BuildSession:
         fingerprint = self.fingerprint(model)
         state = self._state(table)
         if state and state[0] == fingerprint:
-            return Built(state[1], True, recorded(self.con, table), self._stored_lineage(table))
+            return Built(
+                state[1], is_reused=True, outcomes=recorded(self.con, table), lineage=self._stored_lineage(table)
+            )
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
         for source in sorted({*model.inputs, *_SEEDS_OF_CONTRACTS}):
@@ -216,7 +229,7 @@ class BuildSession:
         outcomes = enforce(self.con, table, read_contract(contract)) if contract else []
         lineage = self._store_lineage(model)
         self.con.execute("insert into meta.model_states values (?, ?, ?)", [table, fingerprint, rows])
-        return Built(rows, False, outcomes, lineage)
+        return Built(rows, is_reused=False, outcomes=outcomes, lineage=lineage)
 
     def _columns_of(self) -> dict[str, list[str]]:
         rows = self.con.execute(
@@ -238,7 +251,8 @@ class BuildSession:
     def _stored_lineage(self, table: str) -> dict[str, list[tuple[str, str]]]:
         lineage: dict[str, list[tuple[str, str]]] = {}
         for column, source_table, source_column in self.con.execute(
-            "select column_name, source_table, source_column from meta.lineage where table_name = ? order by all", [table]
+            "select column_name, source_table, source_column from meta.lineage where table_name = ? order by all",
+            [table],
         ).fetchall():
             lineage.setdefault(column, []).append((source_table, source_column))
         return lineage

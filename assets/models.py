@@ -26,13 +26,16 @@ Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[ty
 
 
 def session_of(
-    context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource, layers: Mapping[str, SourceLayer]
+    context: dg.AssetExecutionContext,
+    data_folder: DataFolder,
+    warehouse: WarehouseResource,
+    layers: Mapping[str, SourceLayer],
 ) -> BuildSession:
     """The build session of this run; the first model to ask opens it."""
     data_folder.claim()
     as_of = context.run.tags.get("restauracion/as_of")
 
-    def make(files: object) -> BuildSession:
+    def make() -> BuildSession:
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
             dt.date.fromisoformat(as_of) if as_of else dt.datetime.now(dt.UTC).date(),
@@ -111,7 +114,7 @@ def _model_asset(
     return sql_model
 
 
-def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineage | int | bool]:  # type: ignore[type-arg]
+def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineage | int | bool]:
     deps = {
         column: [dg.TableColumnDep(_lineage_key(table), name) for table, name in sources]
         for column, sources in built.lineage.items()

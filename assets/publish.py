@@ -56,7 +56,8 @@ def publish(session: BuildSession) -> Release:
 
 def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     found = con.execute(
-        "select 1 from duckdb_tables() where database_name = current_database() and schema_name || '.' || table_name = ?", [table]
+        "select 1 from duckdb_tables() where database_name = current_database() and schema_name || '.' || table_name = ?",
+        [table],
     ).fetchone()
     return found is not None
 
@@ -65,12 +66,26 @@ def _write_columns(session: BuildSession) -> None:
     """The data dictionary, from the same descriptions that made comments and types."""
     described = {t: m.about for t, m in session.models.items()} | engine_tables()
     rows = [
-        (table, c.name, place, c.type, c.unit, c.es, c.en, about.description.es, about.description.en, about.grain, about.source)
+        (
+            table,
+            c.name,
+            place,
+            c.type,
+            c.unit,
+            c.es,
+            c.en,
+            about.description.es,
+            about.description.en,
+            about.grain,
+            about.source,
+        )
         for table, about in sorted(described.items())
         for place, c in enumerate(about.columns, start=1)
     ]
     names = [c.name for c in described["meta.columns"].columns]
-    session.con.register("described", pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).to_arrow())
+    session.con.register(
+        "described", pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).to_arrow()
+    )
     session.con.execute("delete from meta.columns")
     session.con.execute("insert into meta.columns by name from described")
     session.con.unregister("described")
@@ -87,12 +102,16 @@ def _write_release(session: BuildSession) -> Release:
         " coalesce(list(source order by source) filter (where is_stale), []) from quality.source_status"
     ).fetchone() or (False, 0, [])
     now = dt.datetime.now(dt.UTC)
-    last = con.execute("select release_id, fingerprint from meta.releases order by published_at desc limit 1").fetchone()
+    last = con.execute(
+        "select release_id, fingerprint from meta.releases order by published_at desc limit 1"
+    ).fetchone()
     if last and last[1] == fingerprint:
         con.execute(
             "update meta.releases set verified_at = ?, stale_sources = ? where release_id = ?", [now, stale, last[0]]
         )
-        return Release(str(last[0]), session.files.published, False, bool(sandbox), list(stale))
+        return Release(
+            str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale)
+        )
     release_id = f"{session.as_of:%Y-%m-%d}-{fingerprint[:8]}"
     con.execute("delete from meta.releases where release_id = ?", [release_id])  # back to an earlier state on one day
     con.execute(
@@ -100,7 +119,9 @@ def _write_release(session: BuildSession) -> Release:
         " ? as as_of, ? as fingerprint, ? as snapshot_count, ? as stale_sources",
         [release_id, now, now, bool(sandbox), session.as_of, fingerprint, snapshots, stale],
     )
-    return Release(release_id, session.files.published, True, bool(sandbox), list(stale))
+    return Release(
+        release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale)
+    )
 
 
 def _audit(path: Path) -> None:

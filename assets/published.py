@@ -16,8 +16,8 @@ from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
 
-def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:
-    """The asset that every model leads to."""
+def published_warehouse(layers: Mapping[str, SourceLayer], banner: str = "") -> dg.AssetsDefinition:
+    """The asset that every model leads to. `banner` stands before its description."""
 
     @dg.asset(
         key=PUBLISHED,
@@ -26,7 +26,8 @@ def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinitio
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"layer": "publish"},
-        description="data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
+        description=banner
+        + "data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
         "Readers that hold the old file keep it; a failed run never touches it.",
     )
     def published(

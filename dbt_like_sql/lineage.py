@@ -24,7 +24,7 @@ def column_lineage(model: Model, columns_of: Mapping[str, list[str]]) -> dict[st
     schema: dict[str, Any] = {}
     for table in model.reads:
         layer, name = table.split(".")
-        schema.setdefault(layer, {})[name] = {c: "varchar" for c in columns_of.get(table, [])}
+        schema.setdefault(layer, {})[name] = dict.fromkeys(columns_of.get(table, []), "varchar")
     query = qualify(model.query.copy(), schema=schema, dialect="duckdb", validate_qualify_columns=False, identify=False)
     scope = build_scope(query)
     found: dict[str, list[tuple[str, str]]] = {}

@@ -78,7 +78,7 @@ class Model:
         return f"{self.layer}.{self.name}"
 
     @cached_property
-    def query(self) -> exp.Expression:
+    def query(self) -> exp.Query:
         """The parsed SELECT."""
         try:
             parsed = sqlglot.parse_one(self.sql, dialect="duckdb")
@@ -110,7 +110,9 @@ class Model:
     @property
     def variables(self) -> set[str]:
         """Session variables the SQL reads."""
-        return {str(f.expressions[0].this) for f in self.query.find_all(exp.Anonymous) if f.name.lower() == "getvariable"}
+        return {
+            str(f.expressions[0].this) for f in self.query.find_all(exp.Anonymous) if f.name.lower() == "getvariable"
+        }
 
     def fingerprint(self, upstream: Mapping[str, str]) -> str:
         """Changes when the SQL, the described columns or anything upstream (by name) changes."""
@@ -127,7 +129,9 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     models: dict[str, Model] = {}
     for layer in LAYERS:
         for described in sorted((folder / layer).glob("*.yml")):
-            about = Description.model_validate(yaml.load(described.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+            about = Description.model_validate(
+                yaml.load(described.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            )
             path = described.with_suffix(".sql")
             if about.made_by == "engine":
                 continue
@@ -166,7 +170,9 @@ def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:
         described = [c.name for c in model.about.columns]
         if set(given) != set(described):
             missing, extra = sorted(set(described) - set(given)), sorted(set(given) - set(described))
-            raise ModelError(f"{model.table}: the SQL lacks {missing} and has undescribed {extra}; mend {model.name}.yml")
+            raise ModelError(
+                f"{model.table}: the SQL lacks {missing} and has undescribed {extra}; mend {model.name}.yml"
+            )
         typed = ",\n  ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in model.about.columns)
         con.execute(f"create schema if not exists {model.layer}")
         con.execute(f"create or replace table {model.table} as select\n  {typed}\nfrom (\n{model.sql}\n)")

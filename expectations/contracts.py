@@ -168,7 +168,7 @@ def _from_quality(contract: str, quality: DataQuality, column: str | None) -> Ru
     else:
         raise ContractError(f"{contract}: rule {name!r} uses the metric {metric!r}, which is not supported")
     return Rule(
-        f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}", name, level, quality.severity,  # type: ignore[arg-type]
+        f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}", name, level, quality.severity,
         quality.dimension, custom["reason_es"], str(quality.description), metric, column, failing, values,
     )  # fmt: skip
 

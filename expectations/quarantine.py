@@ -47,9 +47,13 @@ def enforce(con: duckdb.DuckDBPyConnection, table: str, contract: Contract) -> l
     outcomes = []
     for counted in run_suite(con, table, contract.key, contract.rules):
         rule = counted.rule
-        failing = _number(con, f"select count(*) from {table} where {rule.failing}") if rule.failing else counted.rows_failed
+        failing = (
+            _number(con, f"select count(*) from {table} where {rule.failing}") if rule.failing else counted.rows_failed
+        )
         if failing != counted.rows_failed:
-            raise SuiteError(f"{rule.rule_id}: Great Expectations counts {counted.rows_failed} rows, the quarantine {failing}")
+            raise SuiteError(
+                f"{rule.rule_id}: Great Expectations counts {counted.rows_failed} rows, the quarantine {failing}"
+            )
         if contract.quarantines and rule.level == "row" and rule.severity == "critical" and failing:
             _quarantine(con, table, contract, rule)
         sample = _sample(con, table, contract, rule) if failing else []
@@ -105,13 +109,13 @@ def _share_reason(contract: Contract) -> tuple[str, str]:
 
 
 def _share_held_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rows: int) -> Outcome:
-    held = _number(
-        con, f"select count(distinct record_key) from quality.quarantine where table_name = '{table}'"
-    )
+    held = _number(con, f"select count(distinct record_key) from quality.quarantine where table_name = '{table}'")
     reason_es, reason_en = _share_reason(contract)
+    bearable = held <= rows * (contract.quarantine_above_pct or 0) / 100
     return Outcome(
-        _SHARE, "quarantined share is bearable", "critical", True, held <= rows * (contract.quarantine_above_pct or 0) / 100, rows,
-        held, [], reason_es, reason_en, "table", "completeness",
+        check_name=_SHARE, name="quarantined share is bearable", severity="critical", is_blocking=True, passed=bearable,
+        rows_checked=rows, rows_failed=held, sample_keys=[], reason_es=reason_es, reason_en=reason_en, level="table",
+        dimension="completeness",
     )  # fmt: skip
 
 
@@ -148,7 +152,9 @@ def _sample(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule
         where = f'"{rule.column}" in (select "{rule.column}" from {table} group by 1 having count(*) > 1)'
     else:
         return []
-    found = con.execute(f"select distinct {contract.key} as k from {table} where {where} order by k limit {SAMPLE}").fetchall()
+    found = con.execute(
+        f"select distinct {contract.key} as k from {table} where {where} order by k limit {SAMPLE}"
+    ).fetchall()
     return [str(row[0]) for row in found]
 
 

@@ -92,7 +92,7 @@ def _datasource(
         cursors.append(con.cursor())
         return ConnectionWrapper(cursors[-1])
 
-    return context.data_sources.add_sql(  # type: ignore[no-any-return]
+    return context.data_sources.add_sql(
         "build",
         connection_string="duckdb:///:memory:",
         kwargs={

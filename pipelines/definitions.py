@@ -16,17 +16,20 @@ from pipelines.settings import Settings
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
+SANDBOX_BANNER = "**SANDBOX: made figures of a miniature Peru, of no institution.** "
+
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Assets, job, schedule and resources for the given settings; tests call it with their own."""
     layers = all_layers()
     first_year = min(x.first_fiscal_year for x in layers.values() if x.first_fiscal_year)
     fiscal_years = settings.fiscal_years(first_year)
-    job = nightly_job()
+    banner = SANDBOX_BANNER if settings.hosts_file else ""
+    job = nightly_job(banner)
     return dg.Definitions(
-        assets=[*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers)],
+        assets=[*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers, banner)],
         jobs=[job],
-        schedules=[nightly_schedule(job, fiscal_years)],
+        schedules=[nightly_schedule(job, fiscal_years, banner)],
         resources={
             "data_folder": DataFolder(
                 data_dir=str(settings.data_dir),

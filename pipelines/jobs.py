@@ -15,7 +15,6 @@ from typing import Any
 
 import dagster as dg
 
-
 from pipelines.settings import LIMA
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -27,16 +26,17 @@ def year_range_tags(fiscal_years: Sequence[int]) -> dict[str, str]:
     return {RANGE_START: str(fiscal_years[0]), RANGE_END: str(fiscal_years[-1])}
 
 
-def nightly_job() -> Any:
-    """Everything from sources to the published file."""
+def nightly_job(banner: str = "") -> Any:
+    """Everything from sources to the published file. `banner` stands before the description."""
     return dg.define_asset_job(
         "nightly",
         selection=dg.AssetSelection.all(),
-        description="Reads every source, builds the warehouse and publishes it if every blocking check passes.",
+        description=banner
+        + "Reads every source, builds the warehouse and publishes it if every blocking check passes.",
     )
 
 
-def nightly_schedule(job: Any, fiscal_years: Sequence[int]) -> dg.ScheduleDefinition:
+def nightly_schedule(job: Any, fiscal_years: Sequence[int], banner: str = "") -> dg.ScheduleDefinition:
     """02:00 in Lima, which keeps UTC-5 all year."""
 
     @dg.schedule(
@@ -44,7 +44,8 @@ def nightly_schedule(job: Any, fiscal_years: Sequence[int]) -> dg.ScheduleDefini
         job=job,
         cron_schedule="0 2 * * *",
         execution_timezone=str(LIMA),
-        description="Every night at 02:00 America/Lima, with every fiscal year.",
+        description=banner + "Every night at 02:00 America/Lima, with every fiscal year.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,  # nobody has to remember to switch it on
     )
     def nightly_lima() -> dg.RunRequest:
         return dg.RunRequest(tags=year_range_tags(fiscal_years))

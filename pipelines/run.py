@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 import time
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.names import PUBLISHED
+from pipelines.dagster_home import dagster_home
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings, SettingsError
@@ -34,7 +34,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="seed of the sandbox")
     parser.add_argument("--verbose", action="store_true", help="show every event of the run")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
     try:
         if not arguments.sandbox:
             return run_nightly(Settings.from_env(), arguments.verbose)
@@ -50,8 +52,9 @@ def main() -> int:
 def run_nightly(settings: Settings, verbose: bool = False) -> int:
     """Execute the job `nightly` in this process and report."""
     started = time.monotonic()
-    _dagster_home(settings.data_dir)
+    os.environ.update(dagster_home(settings.data_dir))
     definitions = build_definitions(settings)
+    logging.getLogger("dagster").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
     with dg.DagsterInstance.get() as instance:
         result = definitions.resolve_job_def("nightly").execute_in_process(
             instance=instance,
@@ -60,17 +63,22 @@ def run_nightly(settings: Settings, verbose: bool = False) -> int:
             run_config={"loggers": {"console": {"config": {"log_level": "DEBUG" if verbose else "CRITICAL"}}}},
         )
         release = [e for e in result.get_asset_materialization_events() if e.asset_key == PUBLISHED]
+        checks = [
+            e.asset_check_evaluation_data for e in result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
         failures = [
-            f"{e.asset_check_evaluation_data.asset_key.to_user_string()}: {text}"
-            for e in result.all_events
-            if e.event_type_value == "ASSET_CHECK_EVALUATION" and not e.asset_check_evaluation_data.passed
-            and "failures" in e.asset_check_evaluation_data.metadata
-            for text in e.asset_check_evaluation_data.metadata["failures"].value
-        ]  # fmt: skip
+            str(text)
+            for check in checks
+            if not check.passed and isinstance(texts := _value(check.metadata.get("failures")), list)
+            for text in texts
+        ]
         step_errors = [
             f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
         ]
-    report = Report(Console(), settings)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)  # a log file has no window to fit into
+    report = Report(console, settings)
     report.sources(failures)
     report.errors(step_errors)
     if release:
@@ -79,13 +87,8 @@ def run_nightly(settings: Settings, verbose: bool = False) -> int:
     return 0 if release and result.success else 1
 
 
-def _dagster_home(data_dir: Path) -> None:
-    """Runs of the shell and of the UI share one history, below the data folder."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(data_dir / "dagster")))
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((Path(__file__).parent.parent / "deploy" / "dagster.local.yaml").read_text())
+def _value(metadata: object) -> object:
+    return getattr(metadata, "value", None)
 
 
 def _cause(error: object) -> str:
@@ -105,7 +108,9 @@ class Report:
     def sources(self, failures: list[str]) -> None:
         """Sources that could not be read and why."""
         if failures:
-            self.console.print("\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot stands)")
+            self.console.print(
+                "\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot stands)"
+            )
             for failure in failures:
                 self.console.print(f"  • {failure}", highlight=False, soft_wrap=True)
 
@@ -117,10 +122,14 @@ class Report:
     def release(self) -> None:
         """Progress, spending and checks of the published file."""
         with duckdb.connect(str(self.path), read_only=True) as con:
-            row = con.execute("select release_id, is_sandbox from meta.releases order by verified_at desc limit 1").fetchone()
+            row = con.execute(
+                "select release_id, is_sandbox from meta.releases order by verified_at desc limit 1"
+            ).fetchone()
             release_id, is_sandbox = row or ("?", True)
             if is_sandbox:
-                self.console.print("\n[black on yellow] SANDBOX [/] [yellow]made figures of a miniature Peru; no institution's data[/yellow]")
+                self.console.print(
+                    "\n[black on yellow] SANDBOX [/] [yellow]made figures of a miniature Peru; no institution's data[/yellow]"
+                )
             self._progress(con)
             self._spending(con)
             self._checks(con)
@@ -137,7 +146,9 @@ class Report:
         self.console.print(table)
 
     def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
-        years = con.execute("select min(fiscal_year), max(fiscal_year) from marts.spending_by_programme").fetchone() or (0, 0)
+        years = con.execute(
+            "select min(fiscal_year), max(fiscal_year) from marts.spending_by_programme"
+        ).fetchone() or (0, 0)
         table = Table(title=f"Accrued by programme, S/ million, {years[0]}–{years[1]}", title_justify="left")
         for name in ("programme", "ours", "official", "difference S/"):
             table.add_column(name, justify="left" if name == "programme" else "right")
@@ -164,7 +175,9 @@ class Report:
         if published:
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
-            self.console.print(f"[red]Nothing was published[/red]; {self.path} is as it was ({seconds:.1f} s)", soft_wrap=True)
+            self.console.print(
+                f"[red]Nothing was published[/red]; {self.path} is as it was ({seconds:.1f} s)", soft_wrap=True
+            )
         else:
             self.console.print(f"[red]Nothing was published[/red] and there is no earlier release ({seconds:.1f} s)")
 

@@ -115,7 +115,9 @@ class ArcGIS:
         url = f"{service_url}/{found[0][1]['id']}"
         metadata, answer = self._json(source, url, {"f": "json"})
         fields = metadata.get("fields") or []
-        oid = metadata.get("objectIdField") or next((f["name"] for f in fields if f["type"] == "esriFieldTypeOID"), None)
+        oid = metadata.get("objectIdField") or next(
+            (f["name"] for f in fields if f["type"] == "esriFieldTypeOID"), None
+        )
         if oid is None:
             raise UnexpectedFormat(source, "a layer with an object id", f"fields {[f['name'] for f in fields]}")
         limits = [metadata.get("maxRecordCount"), metadata.get("standardMaxRecordCount"), self.wanted_page_size]
@@ -186,7 +188,9 @@ class ArcGIS:
             try:
                 payload = orjson.loads(answer.body)
             except orjson.JSONDecodeError as error:
-                raise TransientSourceError(source, f"JSON that ends early or is broken ({len(answer.body)} bytes): {error}") from error
+                raise TransientSourceError(
+                    source, f"JSON that ends early or is broken ({len(answer.body)} bytes): {error}"
+                ) from error
             if fault := payload.get("error"):
                 code, message = int(fault.get("code", 0)), str(fault.get("message", ""))
                 if code in {498, 499}:

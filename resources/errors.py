@@ -44,7 +44,8 @@ class CertificateProblem(SourceError):
     def __init__(self, source: str, url: str, reason: str) -> None:
         self.url = url
         super().__init__(
-            source, f"the certificate of {url} cannot be verified ({reason}); TLS stays verified, add the missing authority"
+            source,
+            f"the certificate of {url} cannot be verified ({reason}); TLS stays verified, add the missing authority",
         )
 
 
@@ -88,7 +89,9 @@ class LayerAmbiguous(SourceError):
 
     def __init__(self, source: str, pattern: str, matches: list[str]) -> None:
         self.pattern, self.matches = pattern, matches
-        super().__init__(source, f"{len(matches)} layers match {pattern!r}: {matches}; make `layer` in the register narrower")
+        super().__init__(
+            source, f"{len(matches)} layers match {pattern!r}: {matches}; make `layer` in the register narrower"
+        )
 
 
 class EmptyAnswer(SourceError):
@@ -119,7 +122,9 @@ class DuplicateObjectIds(SourceError):
 
     def __init__(self, source: str, count: int, sample: list[int]) -> None:
         self.count, self.sample = count, sample
-        super().__init__(source, f"{count} object ids occur more than once, for example {sample}; rows would be counted twice")
+        super().__init__(
+            source, f"{count} object ids occur more than once, for example {sample}; rows would be counted twice"
+        )
 
 
 class Shrunk(SourceError):

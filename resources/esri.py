@@ -85,7 +85,9 @@ def read_geometries(features: Sequence[dict[str, Any]]) -> tuple[pl.Series, pl.S
         indices = np.repeat(np.arange(len(single)), [len(ring) for _, ring in single])
         made = shapely.polygons(shapely.linearrings(coordinates, indices=indices))
         geometries[[row for row, _ in single]] = made
-    return pl.Series("geometry", shapely.to_wkb(geometries), dtype=pl.Binary), pl.Series(FAULT_COLUMN, faults, dtype=pl.String)
+    return pl.Series("geometry", shapely.to_wkb(geometries), dtype=pl.Binary), pl.Series(
+        FAULT_COLUMN, faults, dtype=pl.String
+    )
 
 
 def _number(value: Any) -> float:
@@ -126,7 +128,7 @@ def polygons_from_rings(rings: Sequence[Any]) -> BaseGeometry:
     for i in np.flatnonzero(is_hole):
         shells = [j for j in inside[i] if j in holes]
         if shells:
-            holes[int(shells[-1])].append(rings[i])  # the smallest shell around it
+            holes[int(shells[-1])].append(rings[int(i)])  # the smallest shell around it
         else:
             holes[int(i)] = []
     parts = [shapely.Polygon(rings[i], cut) for i, cut in holes.items()]

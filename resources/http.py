@@ -111,7 +111,9 @@ class Http:
         except requests.exceptions.SSLError as error:
             raise CertificateProblem(source, url, str(error)) from error
         except requests.exceptions.RequestException as error:
-            raise TransientSourceError(source, f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}") from error
+            raise TransientSourceError(
+                source, f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}"
+            ) from error
         if response.status_code in RETRIED_STATUSES:
             response.close()
             raise TransientSourceError(source, f"HTTP {response.status_code} from {url}", _retry_after(response))
@@ -120,9 +122,7 @@ class Http:
             raise Refused(source, url, response.status_code)
         return response
 
-    def get(
-        self, source: str, url: str, params: Mapping[str, Any] | None = None, *, post: bool = False
-    ) -> Answer:
+    def get(self, source: str, url: str, params: Mapping[str, Any] | None = None, *, post: bool = False) -> Answer:
         """The whole body of one request, without retry; a connection cut in the body is transient."""
         how: dict[str, Any] = {"data": params} if post else {"params": params}
         response = self.open(source, "POST" if post else "GET", url, **how)

@@ -17,7 +17,11 @@ from resources.errors import BrokenFile, ColumnsMissing, EmptyAnswer
 
 SNAPSHOT_COLUMN = "_snapshot_id"
 # GeoParquet 1.1; no crs means OGC:CRS84, longitude first
-_GEO = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}}}
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
+}
 
 
 class Lake:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import io
 import json
 import os
 import tempfile
@@ -124,7 +123,7 @@ class SnapshotStore:
             raise
         return Part(role, digest.hexdigest(), size)
 
-    def open(self, part: Part) -> io.BufferedIOBase:
+    def open(self, part: Part) -> zstandard.ZstdDecompressionReader:
         """A stream of one stored body; the checksum is not verified until `verify`."""
         return zstandard.ZstdDecompressor().stream_reader(self.blob_path(part.sha256).open("rb"), closefd=True)
 

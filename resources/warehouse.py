@@ -9,12 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 from dagster import InitResourceContext
@@ -26,7 +26,17 @@ from resources.errors import PublishRefused
 FILE_NAME = "restauracion.duckdb"
 KEPT_RELEASES = 7
 # without it a column loses its coordinate reference when the file is opened again
-STORAGE = {"storage_compatibility_version": "v1.5.0"}
+STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.5.0"}
+
+
+class Closable(Protocol):
+    """What a run closes at its end."""
+
+    def close(self) -> None:
+        """Let go of the build file."""
+
+
+Session = TypeVar("Session", bound=Closable)
 
 
 @cache
@@ -141,14 +151,14 @@ class WarehouseResource(DuckDBResource):
         finally:
             con.close()
 
-    def session(self, make: Any) -> Any:
-        """This run's build session, made at its first use by `make(files)`."""
+    def session(self, make: Callable[[], Session]) -> Session:
+        """This run's build session, made at its first use."""
         if self._session is None:
-            self._session = make(self.files)
-        return self._session
+            self._session = make()
+        return self._session  # type: ignore[no-any-return]
 
     @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator[WarehouseResource]:
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[WarehouseResource]:  # noqa: ARG002
         """Close the run's session at the end of the run."""
         try:
             yield self

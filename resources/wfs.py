@@ -96,11 +96,15 @@ def _xml(source: str, answer: Answer) -> Any:
 def _frame(source: str, features: list[dict[str, Any]]) -> pl.DataFrame:
     names = list(features[0]["properties"])
     columns = [
-        pl.Series(name, [None if (v := f["properties"].get(name)) is None else str(v) for f in features], dtype=pl.String)
+        pl.Series(
+            name, [None if (v := f["properties"].get(name)) is None else str(v) for f in features], dtype=pl.String
+        )
         for name in names
     ]
     geometries = shapely.from_geojson([orjson.dumps(f["geometry"]).decode() for f in features])
-    return pl.DataFrame([*columns, pl.Series("geometry", shapely.to_wkb(longitude_first(source, geometries)), dtype=pl.Binary)])
+    return pl.DataFrame(
+        [*columns, pl.Series("geometry", shapely.to_wkb(longitude_first(source, geometries)), dtype=pl.Binary)]
+    )
 
 
 def read_stored(source: str, pages: Iterable[bytes]) -> pl.DataFrame:

@@ -73,7 +73,7 @@ def make_budget(seed: int, scale: float, initiatives: list[Initiative]) -> Budge
             cents["committed_pen"] = (cents["certified_pen"] + cents["accrued_pen"]) // 2
             projects = [i for i in initiatives if i.cui and _programme_of(i) == programme and i.start.year <= year]
             rows = max(40, int(ROWS_A_YEAR_AT_SCALE_1 * scale / 9))
-            blocks.append(_programme_rows(random, year, programme, name, cents, projects, rows, capitals))
+            blocks.append(_programme_rows(random, programme, name, cents, projects, rows, capitals))
         others = programmes.filter(~pl.col("is_restoration_programme") & (pl.col("first_year") <= year))
         rest = national.get((year, "modified_pen"), UNDOCUMENTED_NATIONAL_CENTS) - _sum(blocks, "modified_pen")
         modified = _split(random, rest, others.height, spread=0.4)
@@ -83,7 +83,7 @@ def make_budget(seed: int, scale: float, initiatives: list[Initiative]) -> Budge
         for place, (programme, name) in enumerate(others.select("programme_code", "programme_name").iter_rows()):
             cents = {m: int(modified[place] * f) for m, f in _OTHERS_SHARE_OF_MODIFIED.items()}
             cents |= {"initial_pen": int(initial[place]), "modified_pen": int(modified[place])}
-            blocks.append(_programme_rows(random, year, programme, name, cents, [], max(20, int(ROWS_A_YEAR_AT_SCALE_1 * scale / 21)), capitals))
+            blocks.append(_programme_rows(random, programme, name, cents, [], max(20, int(ROWS_A_YEAR_AT_SCALE_1 * scale / 21)), capitals))
         whole = pl.concat(blocks)
         truth.append(
             whole.filter(pl.col("activity_or_project") == "2")
@@ -112,11 +112,11 @@ def _split(random: np.random.Generator, total: int, parts: int, spread: float = 
     weights = random.lognormal(0, spread, parts)
     shares = np.floor(weights / weights.sum() * total).astype(np.int64)
     shares[np.argmax(shares)] += total - shares.sum()
-    return shares
+    return np.asarray(shares, dtype=np.int64)
 
 
 def _programme_rows(
-    random: np.random.Generator, year: int, programme: str, name: str, cents: dict[str, int],
+    random: np.random.Generator, programme: str, name: str, cents: dict[str, int],
     projects: list[Initiative], rows: int, capitals: pl.DataFrame,
 ) -> pl.DataFrame:  # fmt: skip
     """Rows of one programme and year; amounts in cents, adding up to `cents` measure by measure."""

@@ -126,7 +126,10 @@ SERVICES = (
         "/arcgis/rest/services",
         "ServicioDegradacion",
         (
-            *(Layer(i, f"Degradación {year}", f"degradation_{year}", _DEGRADATION) for i, year in enumerate(_YEARS_DOWN)),
+            *(
+                Layer(i, f"Degradación {year}", f"degradation_{year}", _DEGRADATION)
+                for i, year in enumerate(_YEARS_DOWN)
+            ),
             Layer(len(_YEARS_DOWN), "Ecosistemas", "ecosystems", _ECOSYSTEMS),
         ),
     ),

@@ -62,9 +62,7 @@ def area_ha(geometries: GeometryArray | list[BaseGeometry]) -> FloatArray:
 
 def rounded(geometries: GeometryArray) -> GeometryArray:
     """Coordinates rounded to COORDINATE_DECIMALS, so that what a server prints is what the truth measures."""
-    return np.asarray(
-        shapely.transform(geometries, lambda points: np.round(points, COORDINATE_DECIMALS)), dtype=object
-    )
+    return np.asarray(shapely.transform(geometries, lambda points: np.round(points, COORDINATE_DECIMALS)), dtype=object)
 
 
 @dataclass(frozen=True)
@@ -116,14 +114,10 @@ def _voronoi(points: GeometryArray, outline: BaseGeometry) -> GeometryArray:
 def _districts(capitals: pl.DataFrame, outline: BaseGeometry) -> pl.DataFrame:
     points = shapely.points(capitals["capital_lon"].to_numpy(), capitals["capital_lat"].to_numpy())
     cells = _voronoi(points, outline)
-    return capitals.with_columns(
-        geometry=pl.Series(shapely.to_wkb(cells)), area_ha=pl.Series(area_ha(cells))
-    )
+    return capitals.with_columns(geometry=pl.Series(shapely.to_wkb(cells)), area_ha=pl.Series(area_ha(cells)))
 
 
-def _cells(
-    random: np.random.Generator, outline: BaseGeometry, capitals: pl.DataFrame, count: int
-) -> pl.DataFrame:
+def _cells(random: np.random.Generator, outline: BaseGeometry, capitals: pl.DataFrame, count: int) -> pl.DataFrame:
     """A finer partition; each cell is of one ecosystem, chosen by altitude and longitude of its surroundings."""
     west, south, east, north = outline.bounds
     points = np.empty(0, dtype=object)
@@ -144,7 +138,9 @@ def _cells(
         default="andina",
     )
     # east of the range the lowlands are forest, whatever department the nearest capital lies in
-    region = np.where((region == "costa") & (shapely.get_x(points) > -74.5) & (shapely.get_y(points) > -14), "selva_tropical", region)
+    region = np.where(
+        (region == "costa") & (shapely.get_x(points) > -74.5) & (shapely.get_y(points) > -14), "selva_tropical", region
+    )
     catalogue = read_seed("ecosystems")
     codes = np.empty(len(points), dtype=object)
     for name in np.unique(region):
@@ -158,7 +154,9 @@ def _cells(
     codes = np.where(other > 0.985, random.choice(["E35", "E36"], len(points)), codes)
     # every class of the map occurs at least once, rare ones included
     codes[: catalogue.height] = np.where(
-        np.isin(catalogue["ecosystem_code"].to_numpy(), codes), codes[: catalogue.height], catalogue["ecosystem_code"].to_numpy()
+        np.isin(catalogue["ecosystem_code"].to_numpy(), codes),
+        codes[: catalogue.height],
+        catalogue["ecosystem_code"].to_numpy(),
     )
     return pl.DataFrame(
         {

@@ -188,12 +188,15 @@ class _Truth:
 
     def record(self, initiative: Initiative, registry: str, record: str, reason: str | None) -> None:
         self.records.append(
-            {"initiative_key": initiative.key, "registry": registry, "source_record_id": record, "quarantine_reason": reason}
+            {
+                "initiative_key": initiative.key,
+                "registry": registry,
+                "source_record_id": record,
+                "quarantine_reason": reason,
+            }
         )
 
-    def area(
-        self, initiative: Initiative, registry: str, record: str, shape: BaseGeometry, reason: str | None
-    ) -> None:
+    def area(self, initiative: Initiative, registry: str, record: str, shape: BaseGeometry, reason: str | None) -> None:
         self.areas.append(
             {
                 "initiative_key": initiative.key,
@@ -218,7 +221,9 @@ def _minam_record(
     if shape == "point":
         centre = shapely.centroid(initiative.parts[0])
         location = {"x": round(centre.x, COORDINATE_DECIMALS), "y": round(centre.y, COORDINATE_DECIMALS)}
-        points.append(row | {"geometry": orjson.dumps(location).decode(), "HA_DECL": round(sum(_hectares(initiative.parts)), 2)})
+        points.append(
+            row | {"geometry": orjson.dumps(location).decode(), "HA_DECL": round(sum(_hectares(initiative.parts)), 2)}
+        )
         return
     for part in initiative.parts:  # one feature a part
         seen = _as_drawn(random, part)

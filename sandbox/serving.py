@@ -1,15 +1,11 @@
-"""Running the sandbox beside the pipeline: for a shell run, and for the UI as a process of its own.
+"""Running the sandbox beside the pipeline.
 
 Belongs here: starting servers and the environment that leads a run to them. Does not: the servers.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,24 +30,3 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator
             "RESTAURACION_HOSTS_FILE": str(hosts),
             "RESTAURACION_FISCAL_YEAR": str(LAST_FISCAL_YEAR),
         }
-
-
-def main() -> int:
-    """Run a command inside the sandbox's environment and end with it."""
-    parser = argparse.ArgumentParser(description="Run a command against the sandbox.")
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    arguments = parser.parse_args()
-    with sandbox_environment(arguments.scale, arguments.seed) as env:
-        print("SANDBOX: made figures of a miniature Peru; no institution's data", flush=True)
-        process = subprocess.Popen(arguments.command, env=env)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            return process.wait(timeout=60)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

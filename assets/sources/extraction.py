@@ -63,14 +63,14 @@ class Extraction:
         source = layer.source
         try:
             manifest, is_new = self._read(layer, partition)
-            return Refreshed(layer, partition, manifest, is_new, None)
+            return Refreshed(layer, partition, manifest, is_new, error=None)
         except SourceError as error:
             logger.warning("%s", error)
             self.store.failed(source, partition, error)
             current = self.store.current(source, partition)
             if current:
                 self.restore(layer, partition, current)
-            return Refreshed(layer, partition, current, False, error)
+            return Refreshed(layer, partition, current, is_new=False, error=error)
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
         """The raw Parquet of a snapshot, made again from its bodies if it is gone."""
@@ -102,7 +102,9 @@ class Extraction:
             if layer.kind == "arcgis":
                 fetched = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft)
             else:
-                fetched = wfs.Wfs(self.http).read_type(source, url, layer.layer or "", layer.unique_attribute or "", draft)
+                fetched = wfs.Wfs(self.http).read_type(
+                    source, url, layer.layer or "", layer.unique_attribute or "", draft
+                )
             count = rows_at_server = fetched.count
             if not self.lake.path(source, partition, draft.snapshot_id).exists():
                 rows = fetched.rows()

@@ -36,7 +36,11 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         kinds={"parquet", layer.kind},
         owners=OWNERS,
         tags={"source": layer.institution, "cadence": layer.cadence},
-        metadata={"url": dg.MetadataValue.url(layer.url), "licence": layer.licence, "allowed_shrink": layer.allowed_shrink},
+        metadata={
+            "url": dg.MetadataValue.url(layer.url),
+            "licence": layer.licence,
+            "allowed_shrink": layer.allowed_shrink,
+        },
         skippable=True,
     )
 
@@ -112,7 +116,12 @@ def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Se
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={
             "sources_read": len(refreshed) - len(failed),
-            "failures": [f"{r.partition or 'whole'}: {r.error}" for r in failed],
-            "standing_since": [f"{r.partition or 'whole'}: {r.manifest.fetched_at if r.manifest else 'never'}" for r in failed],
+            "failures": [_named(r, str(r.error)) for r in failed],
+            "standing_since": [_named(r, r.manifest.fetched_at if r.manifest else "never read") for r in failed],
         },
     )
+
+
+def _named(refreshed: Refreshed, text: str) -> str:
+    """With the fiscal year, where the source has one."""
+    return f"{refreshed.partition}: {text}" if refreshed.partition else text

@@ -35,7 +35,9 @@ class SourceLayer(Model):
     url: str
     layer: str | None = Field(None, description="arcgis: pattern of the layer's name; wfs: type name")
     unique_attribute: str | None = Field(None, description="wfs: attribute that pages are sorted by")
-    url_from_year: dict[int, str] = Field(default_factory=dict, description="csv: url by first fiscal year it holds for")
+    url_from_year: dict[int, str] = Field(
+        default_factory=dict, description="csv: url by first fiscal year it holds for"
+    )
     first_fiscal_year: int | None = None
     fields: dict[str, str]
     cadence: str

@@ -3,8 +3,8 @@ with taken as (
     select
         pairs.area_id_b as area_id,
         st_union_agg(earlier.equal_area_shape) as shape
-    from core.overlaps as pairs
-    inner join staging.std_area_shapes as earlier on pairs.area_id_a = earlier.area_id
+    from core."overlaps" as pairs
+    inner join core.area_shapes as earlier on pairs.area_id_a = earlier.area_id
     group by pairs.area_id_b
 ),
 
@@ -57,8 +57,8 @@ select
     areas.source_row
 from accepted.std_areas as areas
 inner join core.initiative_sources as records on areas.record_key = records.record_key
-inner join staging.std_area_shapes as shapes on areas.area_id = shapes.area_id
+inner join core.area_shapes as shapes on areas.area_id = shapes.area_id
 left join taken on areas.area_id = taken.area_id
-left join staging.std_area_places as places on areas.area_id = places.area_id
+left join core.area_places as places on areas.area_id = places.area_id
 left join declared_basis on records.initiative_id = declared_basis.initiative_id
 order by areas.area_id

@@ -6,6 +6,14 @@ with ranked as (
         count(*) over (partition by listed.cui) as row_count
     from staging.stg_invierte__investments as listed
     where listed.cui is not null and not listed.is_generic_cui
+),
+
+linked as (
+    select distinct
+        records.cui,
+        records.initiative_id
+    from core.initiative_sources as records
+    where records.cui is not null
 )
 
 select
@@ -31,12 +39,6 @@ select
     linked.initiative_id,
     ranked.snapshot_id
 from ranked
-left join (
-    select distinct
-        records.cui,
-        records.initiative_id
-    from core.initiative_sources as records
-    where records.cui is not null
-) as linked on ranked.cui = linked.cui
+left join linked on ranked.cui = linked.cui
 where ranked.place = 1
 order by ranked.cui

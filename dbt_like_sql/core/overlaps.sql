@@ -5,8 +5,8 @@ with touching as materialized (
     select
         first_area.area_id as area_id_a,
         second_area.area_id as area_id_b
-    from staging.std_area_shapes as first_area
-    inner join staging.std_area_shapes as second_area
+    from core.area_shapes as first_area
+    inner join core.area_shapes as second_area
         on st_intersects(first_area.equal_area_shape, second_area.equal_area_shape)
 ),
 
@@ -22,14 +22,16 @@ pairs as (
         case
             when first_area.status_order != second_area.status_order then 'status'
             when first_area.evidence_class != second_area.evidence_class then 'evidence_class'
-            when first_area.start_date is distinct from second_area.start_date then 'earlier_start'
+            when
+                coalesce(first_area.start_date, date '9999-12-31') != coalesce(second_area.start_date, date '9999-12-31')
+                then 'earlier_start'
             when first_area.vertices_per_ha != second_area.vertices_per_ha then 'finer_geometry'
             else 'id'
         end as rule,
         st_area(st_intersection(first_area.equal_area_shape, second_area.equal_area_shape)) / 10000 as overlap_ha
     from touching
-    inner join staging.std_area_shapes as first_area on touching.area_id_a = first_area.area_id
-    inner join staging.std_area_shapes as second_area on touching.area_id_b = second_area.area_id
+    inner join core.area_shapes as first_area on touching.area_id_a = first_area.area_id
+    inner join core.area_shapes as second_area on touching.area_id_b = second_area.area_id
     where first_area.turn < second_area.turn
 )
 

@@ -25,9 +25,9 @@ with counted as (
 ),
 
 sharing as (
-    select pairs.area_id_a as area_id from core.overlaps as pairs
+    select pairs.area_id_a as area_id from core."overlaps" as pairs
     union
-    select pairs.area_id_b as area_id from core.overlaps as pairs
+    select pairs.area_id_b as area_id from core."overlaps" as pairs
 ),
 
 -- polygons that share ground with none count whole; the others by their union, so that a hectare counts once
@@ -38,7 +38,7 @@ net as (
         + coalesce(st_area(st_union_agg(shapes.equal_area_shape) filter (where sharing.area_id is not null)) / 10000, 0)
             as net_ha
     from counted
-    inner join staging.std_area_shapes as shapes on counted.area_id = shapes.area_id
+    inner join core.area_shapes as shapes on counted.area_id = shapes.area_id
     left join sharing on counted.area_id = sharing.area_id
     where counted.geometry_kind = 'polygon'
     group by counted.target_id

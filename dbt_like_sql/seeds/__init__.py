@@ -44,5 +44,6 @@ def read_seed(name: str) -> pl.DataFrame:
     if frame.columns != list(columns):
         raise ValueError(f"seed {name}: columns {frame.columns} differ from its .yml {list(columns)}")
     return frame.with_columns(
-        (pl.col(c) == "true").alias(c) if t == "boolean" else pl.col(c).cast(_POLARS_TYPES[t]) for c, t in columns.items()
+        (pl.col(c) == "true").alias(c) if t == "boolean" else pl.col(c).cast(_POLARS_TYPES[t])
+        for c, t in columns.items()
     )

@@ -41,7 +41,8 @@ select
     given(lines.group_code) as group_code,
     given(lines.meta_code) as meta_code,
     given(lines.purpose_code) as purpose_code,
-    case when regexp_full_match(given(lines.department_ubigeo), '0*') then null else given(lines.department_ubigeo) end as department_ubigeo,
+    case when regexp_full_match(given(lines.department_ubigeo), '0*') then null else given(lines.department_ubigeo) end
+        as department_ubigeo,
     given(lines.funding_source) as funding_source,
     given(lines.funding_item) as funding_item,
     given(lines.resource_type) as resource_type,

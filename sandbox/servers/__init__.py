@@ -1,0 +1,1 @@
+"""The protocols of the institutions' servers, on loopback."""

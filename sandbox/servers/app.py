@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 import uvicorn
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -50,7 +51,9 @@ class Faults:
 class SandboxApp:
     """ASGI app; which institution is asked is told by the port the request came in on."""
 
-    def __init__(self, world: World, host_by_port: dict[int, str], services: tuple[Service, ...], faults: Faults) -> None:
+    def __init__(
+        self, world: World, host_by_port: dict[int, str], services: tuple[Service, ...], faults: Faults
+    ) -> None:
         self.host_by_port = host_by_port
         self.services = [ArcGISService(service, world.layers) for service in services]
         self.wfs = WfsService(world.layers)
@@ -76,7 +79,7 @@ class SandboxApp:
         if host == MEF and path.startswith(FILES_PATH + "/"):
             try:
                 return await self.files.get_response(path.removeprefix(FILES_PATH + "/"), request.scope)
-            except Exception:  # starlette raises HTTPException for a missing file
+            except HTTPException:  # a missing file
                 return PlainTextResponse("404 Not Found", status_code=404)
         if host == INEI and path == WFS_PATH:
             return await self.wfs.respond(request)

@@ -47,7 +47,7 @@ def _moved(geometry: Any, wkid: int) -> Any:
     if "x" in geometry:
         x, y = transformer.transform(geometry["x"], geometry["y"])
         return {"x": x, "y": y}
-    rings = []
+    rings: list[Any] = []
     for ring in geometry["rings"]:
         if not ring:
             rings.append([])
@@ -198,7 +198,13 @@ class ArcGISService:
             "standardMaxRecordCount": self.service.max_record_count,
             "supportedQueryFormats": "JSON, geoJSON",
             "advancedQueryCapabilities": {"supportsPagination": layer.supports_pagination, "supportsOrderBy": True},
-            "extent": {"xmin": -82, "ymin": -19, "xmax": -68, "ymax": 1, "spatialReference": self._reference(layer.stored_wkid)},
+            "extent": {
+                "xmin": -82,
+                "ymin": -19,
+                "xmax": -68,
+                "ymax": 1,
+                "spatialReference": self._reference(layer.stored_wkid),
+            },
             "fields": [_field_json(f) for f in layer.fields],
         }
 
@@ -262,7 +268,9 @@ class ArcGISService:
             {
                 "type": "Feature",
                 "id": data.attributes[row]["OBJECTID"],
-                "geometry": _geojson_geometry(orjson.loads(text)) if with_geometry and (text := data.geometries[row]) else None,
+                "geometry": _geojson_geometry(orjson.loads(text))
+                if with_geometry and (text := data.geometries[row])
+                else None,
                 "properties": {name: data.attributes[row][name] for name in fields},
             }
             for row in rows
@@ -293,7 +301,11 @@ class ArcGISService:
 
 
 def _field_json(field: Field) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": field.name, "type": f"esriFieldType{field.kind}", "alias": field.alias or field.name}
+    described: dict[str, Any] = {
+        "name": field.name,
+        "type": f"esriFieldType{field.kind}",
+        "alias": field.alias or field.name,
+    }
     if field.kind == "String":
         described["length"] = field.length
     if field.domain:

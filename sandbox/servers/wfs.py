@@ -42,7 +42,9 @@ class WfsService:
         if asked.get("typenames", asked.get("typename")) != WFS_TYPE:
             return self._exception("InvalidParameterValue", "unknown type name")
         if asked.get("resulttype") == "hits":
-            return self._xml(f'<wfs:FeatureCollection {_NAMESPACES} numberMatched="{self.frame.height}" numberReturned="0"/>')
+            return self._xml(
+                f'<wfs:FeatureCollection {_NAMESPACES} numberMatched="{self.frame.height}" numberReturned="0"/>'
+            )
         return self._page(asked)
 
     def _page(self, asked: dict[str, str]) -> Response:
@@ -56,12 +58,16 @@ class WfsService:
         elif start > 0:
             return self._exception("NoApplicableCode", "Cannot do natural order without a primary key")
         page = frame.slice(start, min(count, _COUNT_DEFAULT))
-        latitude_first = asked.get("srsname", "urn:ogc:def:crs:EPSG::4326").startswith(("urn:", "http://www.opengis.net/def"))
+        latitude_first = asked.get("srsname", "urn:ogc:def:crs:EPSG::4326").startswith(
+            ("urn:", "http://www.opengis.net/def")
+        )
         features = [
             {
                 "type": "Feature",
                 "id": f"ig_distrito.{row['gid']}",
-                "geometry": _flipped(json.loads(row["geometry"])) if latitude_first else orjson.Fragment(row["geometry"]),
+                "geometry": _flipped(json.loads(row["geometry"]))
+                if latitude_first
+                else orjson.Fragment(row["geometry"]),
                 "geometry_name": "geom",
                 "properties": {k: v for k, v in row.items() if k not in {"gid", "geometry"}},
             }

@@ -7,7 +7,7 @@ with placed_districts as (
             when st_covers(units.geometry, shapes.geometry) then 1e12
             else st_area(st_intersection(units.geometry, shapes.geometry))
         end as share
-    from staging.std_area_shapes as shapes
+    from core.area_shapes as shapes
     inner join staging.stg_inei__districts as units on st_intersects(units.geometry, shapes.geometry)
 ),
 
@@ -19,7 +19,7 @@ placed_ecosystems as (
             when st_covers(mapped.geometry, shapes.geometry) then 1e12
             else st_area(st_intersection(mapped.geometry, shapes.geometry))
         end as share
-    from staging.std_area_shapes as shapes
+    from core.area_shapes as shapes
     inner join staging.stg_minam__ecosystems as mapped on st_intersects(mapped.geometry, shapes.geometry)
 ),
 
@@ -62,7 +62,7 @@ select
     shapes.area_id,
     best_district.ubigeo,
     best_ecosystem.ecosystem_code
-from staging.std_area_shapes as shapes
+from core.area_shapes as shapes
 left join best_district on shapes.area_id = best_district.area_id
 left join best_ecosystem on shapes.area_id = best_ecosystem.area_id
 where shapes.geometry is not null

@@ -1,0 +1,54 @@
+# Two commands are enough: `make run` and `make test`. Both set up what they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.synced
+SCALE ?= 1
+UI_PORT ?= 3000
+
+export DAGSTER_DISABLE_TELEMETRY := 1
+export GX_ANALYTICS_ENABLED := false
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help setup run live ui test lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## What there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --locked --quiet
+	@touch $(STAMP)
+
+setup: $(STAMP)  ## A virtual environment with the locked packages
+
+run: $(STAMP)  ## The nightly job once, against the embedded sandbox, with no network (SCALE=1)
+	$(BIN)/python -m pipelines.run --sandbox --scale $(SCALE)
+
+live: $(STAMP)  ## The nightly job once, against the real servers, into data/live
+	RESTAURACION_DATA_DIR=$${RESTAURACION_DATA_DIR:-data/live} $(BIN)/python -m pipelines.run
+
+ui: $(STAMP)  ## The Dagster UI on 127.0.0.1 against the sandbox (UI_PORT=3000)
+	$(BIN)/python -m pipelines.ui --port $(UI_PORT) --scale $(SCALE)
+
+test: $(STAMP)  ## Every test, offline
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(STAMP)  ## Ruff, mypy and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_like_sql --processes 2
+
+bench: $(STAMP)  ## Speed and memory, as ratios of one run
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what runs made (data/) and caches; the environment stays
+	rm -rf data .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

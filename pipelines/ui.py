@@ -1,0 +1,51 @@
+"""`make ui`: the Dagster UI on loopback against the sandbox, with the daemon that runs the schedule.
+
+Belongs here: starting `dagster dev` in the right surroundings and ending it whole. Does not: the definitions it shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from pipelines.dagster_home import dagster_home
+from pipelines.settings import Settings
+from sandbox.serving import sandbox_environment
+
+
+def main() -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="The Dagster UI against the sandbox.")
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--scale", type=float, default=1.0)
+    arguments = parser.parse_args()
+    with sandbox_environment(arguments.scale) as env:
+        env |= dagster_home(Settings.from_env(env).data_dir, env)
+        Console().print(
+            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s"
+        )
+        dagster = Path(sys.executable).with_name("dagster")
+        command = [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(arguments.port)]
+        process = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            os.killpg(process.pid, signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        status = process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # children were seen to outlive it by 20 to 30 s
+        return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
