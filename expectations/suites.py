@@ -55,7 +55,8 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
     ]
     without = f" exclude ({', '.join(geometries)})" if geometries else ""
     con.execute(f"create or replace view checks.{name} as select *{without} from {table}")
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    for chatty in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # it tells of a scratch folder for each suite
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     cursors: list[duckdb.DuckDBPyConnection] = []

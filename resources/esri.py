@@ -85,7 +85,7 @@ def read_geometries(features: Sequence[dict[str, Any]]) -> tuple[pl.Series, pl.S
         indices = np.repeat(np.arange(len(single)), [len(ring) for _, ring in single])
         made = shapely.polygons(shapely.linearrings(coordinates, indices=indices))
         geometries[[row for row, _ in single]] = made
-    return pl.Series("geometry", shapely.to_wkb(geometries), dtype=pl.Binary), pl.Series(
+    return pl.Series("geometry", shapely.to_wkb(geometries).tolist(), dtype=pl.Binary), pl.Series(
         FAULT_COLUMN, faults, dtype=pl.String
     )
 

@@ -103,7 +103,7 @@ def _frame(source: str, features: list[dict[str, Any]]) -> pl.DataFrame:
     ]
     geometries = shapely.from_geojson([orjson.dumps(f["geometry"]).decode() for f in features])
     return pl.DataFrame(
-        [*columns, pl.Series("geometry", shapely.to_wkb(longitude_first(source, geometries)), dtype=pl.Binary)]
+        [*columns, pl.Series("geometry", shapely.to_wkb(longitude_first(source, geometries)).tolist(), dtype=pl.Binary)]
     )
 
 

@@ -1,0 +1,171 @@
+"""What many tests share: one made world a session, servers, and a run of the whole pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
+from assets.names import PUBLISHED
+from assets.sources.register import SourceLayer, all_layers
+from pipelines.definitions import build_definitions
+from pipelines.jobs import year_range_tags
+from pipelines.settings import Settings
+from resources.http import Http
+from sandbox.catalogue import SERVICES, Service
+from sandbox.servers.app import SandboxServers
+from sandbox.world import LAST_FISCAL_YEAR, World, world_at
+
+SMALL = 0.15  # 300 initiatives: every kind of dirt still occurs with this seed
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A small world, made once a session."""
+    return world_at(tmp_path_factory.getbasetemp().parent / "worlds", scale=SMALL)
+
+
+@pytest.fixture
+def own_world(world: World, tmp_path: Path) -> World:
+    """A copy of the world that a test may damage."""
+    shutil.copytree(world.folder, tmp_path / "world")
+    return World(tmp_path / "world")
+
+
+@dataclass
+class Pipeline:
+    """The whole pipeline over a sandbox of its own, in one data folder."""
+
+    data_dir: Path
+    servers: SandboxServers
+    settings: Settings
+    last: dg.ExecuteInProcessResult | None = None
+
+    @property
+    def published(self) -> Path:
+        return self.data_dir / "warehouse" / "restauracion.duckdb"
+
+    def run(self, selection: list[str] | None = None, fiscal_years: list[int] | None = None) -> bool:
+        """Run `nightly`, or some assets; True when a release was published."""
+        definitions = build_definitions(self.settings)
+        years = fiscal_years or self.settings.fiscal_years(2020)
+        run_config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        job = definitions.resolve_job_def("nightly")
+        keys = [dg.AssetKey(s) for s in selection] if selection else None
+        with dg.DagsterInstance.ephemeral() as instance:
+            self.last = job.execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                tags=year_range_tags(years) if not selection or any(s.startswith("raw_mef") for s in selection) else {},
+                run_config=run_config,
+                asset_selection=keys,
+            )
+        return any(e.asset_key == PUBLISHED for e in self.last.get_asset_materialization_events())
+
+    def query(self, sql: str, *parameters: object) -> list[tuple]:
+        with duckdb.connect(str(self.published), read_only=True) as con:
+            return con.execute(sql, list(parameters)).fetchall()
+
+    def failed_checks(self) -> dict[str, str]:
+        """Failed checks of the last run: asset and check -> severity."""
+        assert self.last is not None
+        return {
+            f"{e.asset_key.to_user_string()}:{e.check_name}": e.severity.value
+            for e in self.last.get_asset_check_evaluations()
+            if not e.passed
+        }
+
+    def check_metadata(self, asset: str, check: str) -> dict[str, object]:
+        assert self.last is not None
+        found = [
+            e
+            for e in self.last.get_asset_check_evaluations()
+            if e.asset_key.to_user_string() == asset and e.check_name == check
+        ]
+        return {k: getattr(v, "value", v) for k, v in found[-1].metadata.items()}
+
+    def errors(self) -> str:
+        """Messages of failed steps."""
+        assert self.last is not None
+        messages = []
+        for event in self.last.all_events:
+            if event.is_step_failure:
+                error = event.step_failure_data.error
+                while error is not None:
+                    messages.append(error.message)
+                    error = error.cause
+        return "\n".join(messages)
+
+
+MakePipeline = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
+    """Pipelines over worlds; servers stop with the test."""
+    started: list[SandboxServers] = []
+
+    def make(world: World, services: tuple[Service, ...] = SERVICES, data_dir: Path | None = None) -> Pipeline:
+        servers = SandboxServers(world, services)
+        servers.start()
+        started.append(servers)
+        folder = data_dir or tmp_path / "data"
+        hosts = servers.write_hosts(tmp_path / f"hosts-{len(started)}.json")
+        settings = Settings(
+            data_dir=folder,
+            hosts_file=hosts,
+            last_fiscal_year=LAST_FISCAL_YEAR,
+            connect_timeout_seconds=5,
+            read_timeout_seconds=10,
+            attempts=2,
+        )
+        return Pipeline(folder, servers, settings)
+
+    yield make
+    for servers in started:
+        servers.stop()
+
+
+@pytest.fixture(scope="module")
+def nightly(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """One nightly run over the small world, for tests that only look at what came out."""
+    folder = tmp_path_factory.mktemp("nightly")
+    with SandboxServers(world) as servers:
+        hosts = servers.write_hosts(folder / "hosts.json")
+        settings = Settings(folder / "data", hosts, LAST_FISCAL_YEAR, 5, 10, 2)
+        pipeline = Pipeline(folder / "data", servers, settings)
+        assert pipeline.run(), pipeline.errors()
+        yield pipeline
+
+
+@pytest.fixture
+def layers() -> dict[str, SourceLayer]:
+    return all_layers()
+
+
+@pytest.fixture
+def quick_http() -> Http:
+    """No long waits between tries."""
+    return Http(connect_timeout=2, read_timeout=3, attempts=2, first_pause=0.01)
+
+
+def with_layer(services: tuple[Service, ...], old_name: str, **changes: object) -> tuple[Service, ...]:
+    """The same services with one layer changed."""
+    return tuple(
+        dataclasses.replace(
+            service,
+            layers=tuple(
+                dataclasses.replace(layer, **changes) if layer.name == old_name else layer for layer in service.layers
+            ),
+        )
+        for service in services
+    )
