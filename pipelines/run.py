@@ -6,6 +6,7 @@ Belongs here: starting a run from a shell and saying how it went. Does not: the 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -28,6 +29,7 @@ logger = logging.getLogger("restauracion")
 
 def main() -> int:
     """Run once; exit status 0 when a release stands and every source was read, 1 when nothing could be published."""
+    gc.set_threshold(100_000, 50, 100)  # a short-lived process: 7.1 s became 6.3 s (unchanged sources, 2026-11-23)
     parser = argparse.ArgumentParser(description="Run the nightly job once.")
     parser.add_argument("--sandbox", action="store_true", help="against the embedded sandbox, with no network")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the sandbox (1 = default)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import duckdb
 import numpy as np
@@ -132,7 +133,7 @@ class ArcGISService:
         """Answer the part of the path after `MapServer`."""
         parameters = dict(request.query_params)
         if request.method == "POST":
-            parameters |= {k: str(v) for k, v in (await request.form()).items()}
+            parameters |= dict(parse_qsl((await request.body()).decode()))
         try:
             if parameters.get("f", "html") not in {"json", "pjson", "geojson"}:
                 return HTMLResponse(f"<html><body><h1>{self.service.path} (MapServer)</h1></body></html>")

@@ -35,5 +35,5 @@ def test_a_bad_value_is_named(name: str, value: str, words: str) -> None:
 def test_sandbox_and_live_data_never_share_a_folder(tmp_path: Path) -> None:
     DataFolder(data_dir=str(tmp_path), hosts_file="hosts.json").claim()
     DataFolder(data_dir=str(tmp_path), hosts_file="other.json").claim()
-    with pytest.raises(MixedOrigin, match="holds sandbox data and this run is live.*RESTAURACION_DATA_DIR"):
+    with pytest.raises(MixedOrigin, match=r"holds sandbox data and this run is live.*RESTAURACION_DATA_DIR"):
         DataFolder(data_dir=str(tmp_path)).claim()

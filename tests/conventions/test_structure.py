@@ -1,0 +1,198 @@
+"""Rules that matter are tests: import direction, environment variables, descriptions, words in one place."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from assets.sources.register import all_layers
+from dbt_like_sql.runner import engine_tables, load_models
+from dbt_like_sql.seeds import read_seed, seed_description, seed_names
+from expectations.contracts import contract_names, read_contract
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("pipelines", "assets", "resources", "expectations", "dbt_like_sql", "sandbox")
+MAY_IMPORT = {
+    "pipelines": {"pipelines", "assets", "resources", "expectations", "dbt_like_sql", "sandbox"},
+    "assets": {"assets", "resources", "expectations", "dbt_like_sql"},
+    "resources": {"resources"},
+    "expectations": {"expectations"},
+    "dbt_like_sql": {"dbt_like_sql"},
+    "sandbox": {"sandbox", "dbt_like_sql"},  # it reads the seeds: the same facts, not the same code
+}
+NO_DAGSTER = [
+    "dbt_like_sql", "expectations", "sandbox", "resources/arcgis.py", "resources/esri.py", "resources/wfs.py",
+    "resources/downloads.py", "resources/snapshots.py", "resources/lake.py", "resources/http.py", "resources/errors.py",
+    "assets/build.py", "assets/publish.py", "assets/sources/register.py", "assets/sources/extraction.py",
+]  # fmt: skip
+
+
+def modules(*places: str) -> list[Path]:
+    found = []
+    for place in places:
+        path = ROOT / place
+        found += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_imports_upwards(package: str) -> None:
+    for path in modules(package):
+        ours = {name.split(".")[0] for name in imports(path)} & set(PACKAGES)
+        assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
+
+
+def test_parsing_and_sql_import_no_dagster() -> None:
+    for path in modules(*NO_DAGSTER):
+        found = {name for name in imports(path) if name.split(".")[0].startswith("dagster")}
+        assert not found, f"{path.relative_to(ROOT)} imports {found}"
+
+
+def test_the_pipeline_never_reads_the_truth() -> None:
+    for path in modules("pipelines", "assets", "resources", "expectations", "dbt_like_sql"):
+        assert "truth" not in ast.unparse(ast.parse(path.read_text())).replace("taken for the truth", "")
+
+
+def test_a_module_opens_with_what_belongs_here_and_what_does_not() -> None:
+    for path in modules(*PACKAGES):
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert docstring, path
+        if path.name != "__init__.py" and path.parent.name != "servers":
+            assert "Belongs here:" in docstring, path.relative_to(ROOT)
+            assert "Does not" in docstring, path.relative_to(ROOT)
+
+
+def test_every_environment_variable_is_in_the_example_and_in_the_docs() -> None:
+    pattern = re.compile(r"\b(?:RESTAURACION|DAGSTER|GX)_[A-Z_]+\b")
+    used = {
+        name
+        for path in [*modules(*PACKAGES, "benchmarks"), ROOT / "Makefile"]
+        for name in pattern.findall(path.read_text())
+    }
+    example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    documented = set(pattern.findall((ROOT / "docs" / "settings.md").read_text()))
+    assert used == example
+    assert used == documented
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    for requirement in declared:
+        line = next(x for x in lines if f'"{requirement}"' in x)
+        assert re.search(r"#\s+\S+ \S+", line), f"{requirement} has no reason beside it"
+
+
+def test_definitions_are_valid_and_load_without_great_expectations() -> None:
+    code = (
+        "import sys, dagster as dg\nfrom pipelines.definitions import defs\n"
+        "d = defs() if callable(defs) else defs\ndg.Definitions.validate_loadable(d)\n"
+        "assert 'great_expectations' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
+    import os
+
+    env = os.environ | {"DAGSTER_HOME": str(tmp_path), "RESTAURACION_DATA_DIR": str(tmp_path / "data")}
+    dagster = Path(sys.executable).with_name("dagster")
+    done = subprocess.run(
+        [dagster, "definitions", "validate", "-w", "workspace.yaml"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "All code locations passed validation" in done.stdout + done.stderr
+
+
+def test_every_asset_has_owner_kind_group_and_description() -> None:
+    from pipelines.definitions import build_definitions
+    from pipelines.settings import Settings
+
+    definitions = build_definitions(Settings.from_env({"RESTAURACION_FISCAL_YEAR": "2025"}))
+    specs = list(definitions.resolve_all_asset_specs())
+    assert len(specs) > 35
+    for spec in specs:
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert spec.group_name in {"raw", "staging", "core", "marts", "quality", "publish"}, spec.key
+        assert len(spec.description or "") > 60, spec.key
+    schedule = definitions.resolve_schedule_def("nightly_lima")
+    assert schedule.cron_schedule == "0 2 * * *"
+    assert schedule.execution_timezone == "America/Lima"
+
+
+def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:
+    """A model below staging that reads a table under a quarantining contract must read `accepted.` instead."""
+    models = load_models()
+    guarded = {t for t, m in models.items() if m.about.contract and read_contract(m.about.contract).quarantines}
+    for table, model in models.items():
+        if not table.startswith("staging."):
+            assert not model.reads & guarded, f"{table} reads {model.reads & guarded}"
+
+
+def test_every_contract_is_enforced_on_some_model() -> None:
+    used = {m.about.contract for m in load_models().values() if m.about.contract}
+    assert used == set(contract_names())
+
+
+def test_seeds_have_the_columns_they_describe() -> None:
+    for name in seed_names():
+        frame = read_seed(name)
+        assert frame.height > 0
+        assert seed_description(name)["source"]
+
+
+def test_code_lists_in_contracts_are_those_of_the_seeds() -> None:
+    rules = {r.rule_id: r for n in contract_names() for r in read_contract(n).rules}
+    statuses = next(r for i, r in rules.items() if i.endswith("status_is_one_of_the_list"))
+    types = next(r for i, r in rules.items() if i.endswith("restoration_type_is_one_of_the_list"))
+    assert set(statuses.valid_values) == set(read_seed("initiative_statuses")["status"])
+    assert set(types.valid_values) == set(read_seed("restoration_types")["restoration_type"])
+    programme = rules["spending.table.programme_code_is_one_of_the_six"]
+    six = read_seed("programmes").filter(read_seed("programmes")["is_restoration_programme"])["programme_code"]
+    assert set(re.findall(r"'(\d{4})'", str(programme.failing))) == set(six)
+
+
+def test_every_assumption_is_listed_in_one_place() -> None:
+    listed = (ROOT / "docs" / "assumptions.md").read_text()
+    for layer in all_layers().values():
+        if layer.assumed:
+            assert layer.source in listed, f"{layer.source} assumes names that docs/assumptions.md does not list"
+
+
+def test_the_same_quantity_has_the_same_type_everywhere() -> None:
+    types: dict[str, dict[str, str]] = {}
+    tables = {t: m.about for t, m in load_models().items()} | engine_tables()
+    for table, about in tables.items():
+        for column in about.columns:
+            types.setdefault(column.name, {})[table] = column.type
+            if column.name.endswith("_pen") and "month" not in column.name:
+                assert column.type == "decimal(18,2)", f"{table}.{column.name}"
+            if column.name.endswith("ubigeo") or column.name.endswith("_code"):
+                assert column.type == "varchar", f"{table}.{column.name}"
+            if column.name.endswith("_at"):
+                assert column.type == "timestamp with time zone", f"{table}.{column.name}"
+    mixed = {n: set(by.values()) for n, by in types.items() if len(set(by.values())) > 1}
+    assert mixed == {}
+
+
+def test_the_runner_stays_glue() -> None:
+    assert len((ROOT / "dbt_like_sql" / "runner.py").read_text().splitlines()) <= 200
