@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from assets.build import BuildSession, Built
+from assets.build import BuildSession, Built, inputs_of, upstream_of
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
 from assets.sources.register import SourceLayer
-from dbt_like_sql.runner import Model, engine_tables, load_models
+from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
 from expectations.quarantine import Outcome, planned_checks
 from resources.data_folder import DataFolder
@@ -53,9 +53,8 @@ def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]
 
 
 def _dependencies(model: Model, by_table: Mapping[str, SourceLayer]) -> list[dg.AssetDep]:
-    engine = engine_tables()
-    upstream = [dg.AssetDep(table_key(table)) for table in sorted(model.depends_on) if table not in engine]
-    for table in sorted(model.inputs):
+    upstream = [dg.AssetDep(table_key(table)) for table in sorted(upstream_of(model))]
+    for table in sorted(inputs_of(model)):
         if table == "raw.source_status":
             upstream += [_raw_dependency(layer) for layer in by_table.values()]
         elif table in by_table:

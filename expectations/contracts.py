@@ -72,6 +72,14 @@ class Contract:
     fingerprint: str
 
     @property
+    def reads(self) -> frozenset[str]:
+        """Other tables that rules compare with, `layer.name`."""
+        conditions = [
+            sqlglot.parse_one(r.failing, dialect="duckdb") for r in self.rules if r.metric == "sql" and r.failing
+        ]
+        return frozenset(f"{t.db}.{t.name}" for c in conditions for t in c.find_all(exp.Table) if t.db)
+
+    @property
     def quarantines(self) -> bool:
         """Rows that break a critical row rule are held back; contracts on finished tables only judge."""
         return self.quarantine_above_pct is not None

@@ -29,7 +29,7 @@ MAY_IMPORT = {
 NO_DAGSTER = [
     "dbt_like_sql", "expectations", "sandbox", "resources/arcgis.py", "resources/esri.py", "resources/wfs.py",
     "resources/downloads.py", "resources/snapshots.py", "resources/lake.py", "resources/http.py", "resources/errors.py",
-    "assets/build.py", "assets/publish.py", "assets/sources/register.py", "assets/sources/extraction.py",
+    "assets/build.py", "assets/inputs.py", "assets/publish.py", "assets/sources/register.py", "assets/sources/extraction.py",
 ]  # fmt: skip
 
 

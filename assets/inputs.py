@@ -1,0 +1,158 @@
+"""What models read that no model makes: raw Parquet in our names, seeds, the state of sources.
+
+Belongs here: making these readable on a build's connection, and their fingerprints. Does not: models (build.py). No Dagster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import duckdb
+import polars as pl
+
+from assets.sources.register import SourceLayer
+from dbt_like_sql import seeds
+from dbt_like_sql.runner import ModelError
+from resources.errors import NoSnapshot
+from resources.lake import Lake
+from resources.snapshots import Manifest, SnapshotStore
+
+_READER_VERSION = "1"  # raise when reading of stored bodies changes, so that models are made again
+
+
+class Inputs:
+    """The catalogs `raw` and `seeds` of one build connection; both live in memory and never reach the file."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer]
+    ) -> None:
+        self.con, self.store, self.lake, self.layers = con, store, lake, layers
+        self._attached: set[str] = set()
+        con.execute("attach ':memory:' as raw")
+        con.execute("attach ':memory:' as seeds")
+
+    def snapshots_of(self, layer: SourceLayer) -> list[tuple[str | None, Manifest]]:
+        """The standing snapshot of a source, or of each of its fiscal years."""
+        partitions: list[str | None] = [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
+        found = [(p, self.store.current(layer.source, p)) for p in partitions]
+        return [(p, manifest) for p, manifest in found if manifest is not None]
+
+    def attach(self, table: str) -> None:
+        """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
+        if table == "raw.source_status":
+            self._attach_frame(table, self._source_status())
+        elif table.startswith("raw."):
+            self._attach_layer(self._layer_of(table))
+        elif table not in self._attached:
+            self._attach_frame(table, seeds.read_seed(table.split(".")[1]))
+            self._attached.add(table)
+
+    def _attach_frame(self, table: str, frame: pl.DataFrame) -> None:
+        self.con.register("attached_frame", frame.to_arrow())
+        self.con.execute(f"create or replace table {table} as from attached_frame")
+        self.con.unregister("attached_frame")
+
+    def _layer_of(self, table: str) -> SourceLayer:
+        for layer in self.layers.values():
+            if f"raw.{layer.table}" == table:
+                return layer
+        raise ModelError(f"{table} is in no register")
+
+    def _attach_layer(self, layer: SourceLayer) -> None:
+        """A view over the raw Parquet in our names."""
+        selects = []
+        for partition, manifest in self.snapshots_of(layer):
+            path = self.lake.path(layer.source, partition, manifest.snapshot_id)
+            present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
+            columns = [
+                f'"{theirs}" as "{ours}"' if (theirs := name.rstrip("?")) in present else f'null::varchar as "{ours}"'
+                for ours, name in layer.fields.items()
+            ]
+            if layer.has_geometry:
+                columns.append("st_setcrs(geometry, 'EPSG:4326') as geometry")
+            if layer.kind == "arcgis":
+                columns.append("_geometry_fault")
+                columns.append(f"{_literal(manifest.parameters['layer'])} as _layer_name")
+            columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
+            selects.append(
+                f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
+            )
+        self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
+
+    def _source_status(self) -> pl.DataFrame:
+        """One row a source and fiscal year, from the ledgers."""
+        rows = [row for layer in self.layers.values() for row in self._status_rows(layer)]
+        times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
+        return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
+            pl.col(t).str.to_datetime(time_zone="UTC") for t in times
+        )
+
+    def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
+        partitions: list[str | None] = [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
+        rows: list[dict[str, object]] = []
+        for partition in partitions:
+            attempts = self.store.attempts(layer.source, partition)
+            good = [a for a in attempts if a.outcome != "failed"]
+            failed = [a for a in attempts if a.outcome == "failed"]
+            manifest = self.store.current(layer.source, partition)
+            is_stale = bool(attempts) and attempts[-1].outcome == "failed"
+            rows.append(
+                {
+                    "source": layer.source,
+                    "fiscal_year": int(partition) if partition else None,
+                    "title_es": layer.title_es,
+                    "url": layer.url_for(partition),
+                    "is_sandbox": manifest.is_sandbox if manifest else None,
+                    "snapshot_id": manifest.snapshot_id if manifest else None,
+                    "row_count": manifest.rows if manifest else None,
+                    "last_checked_at": attempts[-1].at if attempts else None,
+                    "last_good_at": good[-1].at if good else None,
+                    "last_changed_at": next((a.at for a in reversed(good) if a.outcome == "new"), None),
+                    "last_modified_at_source": manifest.last_modified if manifest else None,
+                    "last_failed_at": failed[-1].at if failed else None,
+                    "last_error": attempts[-1].message if is_stale else None,
+                    "is_stale": is_stale,
+                    "licence": layer.licence,
+                    "disclaimer": layer.disclaimer,
+                }
+            )
+        return rows
+
+    def fingerprint(self, table: str) -> str:
+        """Changes with the seed's file, the standing snapshots or the register's field names. Raises NoSnapshot."""
+        kind, name = table.split(".")
+        if kind == "seeds":
+            return digest((seeds.FOLDER / f"{name}.csv").read_bytes())
+        if table == "raw.source_status":
+            return digest(self._source_status().write_json().encode())
+        layer = self._layer_of(table)
+        snapshots = [[p, m.snapshot_id] for p, m in self.snapshots_of(layer)]
+        if not snapshots:
+            raise NoSnapshot(layer.source)
+        return digest(json.dumps([_READER_VERSION, snapshots, layer.fields]).encode())
+
+
+_STATUS_TYPES = {
+    "fiscal_year": pl.Int32,
+    "is_sandbox": pl.Boolean,
+    "snapshot_id": pl.String,
+    "row_count": pl.Int64,
+    "last_checked_at": pl.String,
+    "last_good_at": pl.String,
+    "last_changed_at": pl.String,
+    "last_modified_at_source": pl.String,
+    "last_failed_at": pl.String,
+    "last_error": pl.String,
+}
+
+
+def digest(content: bytes) -> str:
+    """Short SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _literal(value: object) -> str:
+    """A value of our own (path, layer name, year) as SQL text; views cannot be prepared with parameters."""
+    return "null::varchar" if value is None else "'" + str(value).replace("'", "''") + "'"
