@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from assets.inputs import Inputs, digest
 from assets.sources.register import SourceLayer
 from dbt_like_sql import runner
@@ -157,10 +155,6 @@ class BuildSession:
             " from quality.check_results where is_blocking and not passed order by all"
         ).fetchall()
         return [str(row[0]) for row in rows]
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Another connection to the same build."""
-        return self.con.cursor()
 
 
 def inputs_of(model: Model) -> set[str]:

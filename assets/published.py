@@ -16,8 +16,8 @@ from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
 
-def published_warehouse(layers: Mapping[str, SourceLayer], banner: str = "") -> dg.AssetsDefinition:
-    """The asset that every model leads to. `banner` stands before its description."""
+def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:
+    """The asset that every model leads to."""
 
     @dg.asset(
         key=PUBLISHED,
@@ -26,20 +26,19 @@ def published_warehouse(layers: Mapping[str, SourceLayer], banner: str = "") -> 
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"layer": "publish"},
-        description=banner
-        + "data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
+        description="data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
         "Readers that hold the old file keep it; a failed run never touches it.",
     )
     def published(
         context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         release = publish(session_of(context, data_folder, warehouse, layers))
-        banner = "SANDBOX: made figures, of no institution" if release.is_sandbox else "live"
+        origin = "SANDBOX: made figures, of no institution" if release.is_sandbox else "live"
         return dg.MaterializeResult(
             metadata={
                 "release_id": release.release_id,
                 "is_new": release.is_new,
-                "origin": banner,
+                "origin": origin,
                 "stale_sources": release.stale_sources,
                 "path": dg.MetadataValue.path(str(release.path)),
                 "size_mb": round(release.path.stat().st_size / 1e6, 1),

@@ -26,8 +26,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     fiscal_years = settings.fiscal_years(first_year)
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
+    assets = [*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers)]
     return dg.Definitions(
-        assets=[*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers, banner)],
+        assets=_under_banner(assets, banner),
         jobs=[job],
         schedules=[nightly_schedule(job, fiscal_years, banner)],
         resources={
@@ -44,6 +45,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         },
         executor=dg.in_process_executor,  # one process writes the build file; threads do the waiting for servers
     )
+
+
+def _under_banner(assets: list[dg.AssetsDefinition], banner: str) -> list[dg.AssetsDefinition]:
+    """Every page about an asset says where its figures come from."""
+    if not banner:
+        return assets
+    return list(dg.map_asset_specs(lambda s: s.replace_attributes(description=f"{banner}\n\n{s.description}"), assets))
 
 
 @dg.definitions

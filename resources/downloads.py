@@ -32,7 +32,7 @@ class Downloads:
                 headers["If-None-Match"] = current.etag
             elif current and current.last_modified:
                 headers["If-Modified-Since"] = current.last_modified
-            with self.http.open(source, "GET", url, headers=headers, stream=True) as response:
+            with self.http.open(source, url, headers=headers, stream=True) as response:
                 draft.is_sandbox |= SANDBOX_HEADER in response.headers
                 if response.status_code == 304:
                     return None

@@ -72,6 +72,14 @@ class UnexpectedFormat(SourceError):
         super().__init__(source, f"expected {expected}, got {got}")
 
 
+class UnreadableAnswer(SourceError):
+    """The answer has a shape that nobody foresaw; it concerns this source alone."""
+
+    def __init__(self, source: str, cause: Exception) -> None:
+        self.cause = cause
+        super().__init__(source, f"the answer cannot be read ({type(cause).__name__}: {cause}); see the log for where")
+
+
 class LayerNotFound(SourceError):
     """No layer bears the name of the register."""
 

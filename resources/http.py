@@ -99,13 +99,13 @@ class Http:
         return retryer(work)
 
     def open(
-        self, source: str, method: str, url: str, *, params: Mapping[str, Any] | None = None,
-        data: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None, stream: bool = False,
+        self, source: str, url: str, *, params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None, stream: bool = False,
     ) -> requests.Response:  # fmt: skip
         """Send one request, without retry. Raises TransientSourceError, Refused or CertificateProblem."""
         try:
             response = self.session.request(
-                method, self.address(url), params=params, data=data, headers=headers, stream=stream,
+                "GET", self.address(url), params=params, headers=headers, stream=stream,
                 timeout=(self.connect_timeout, self.read_timeout),
             )  # fmt: skip
         except requests.exceptions.SSLError as error:
@@ -122,10 +122,9 @@ class Http:
             raise Refused(source, url, response.status_code)
         return response
 
-    def get(self, source: str, url: str, params: Mapping[str, Any] | None = None, *, post: bool = False) -> Answer:
+    def get(self, source: str, url: str, params: Mapping[str, Any] | None = None) -> Answer:
         """The whole body of one request, without retry; a connection cut in the body is transient."""
-        how: dict[str, Any] = {"data": params} if post else {"params": params}
-        response = self.open(source, "POST" if post else "GET", url, **how)
+        response = self.open(source, url, params=params)
         return Answer(url, response.content, response.headers, SANDBOX_HEADER in response.headers)
 
 

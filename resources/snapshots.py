@@ -123,10 +123,6 @@ class SnapshotStore:
             raise
         return Part(role, digest.hexdigest(), size)
 
-    def open(self, part: Part) -> zstandard.ZstdDecompressionReader:
-        """A stream of one stored body; the checksum is not verified until `verify`."""
-        return zstandard.ZstdDecompressor().stream_reader(self.blob_path(part.sha256).open("rb"), closefd=True)
-
     def read(self, part: Part) -> bytes:
         """One stored body, whole. Raises CorruptSnapshot."""
         path = self.blob_path(part.sha256)
@@ -137,19 +133,6 @@ class SnapshotStore:
         if hashlib.sha256(body).hexdigest() != part.sha256:
             raise CorruptSnapshot(part.sha256, str(path))
         return body
-
-    def unpack(self, part: Part, target: Path) -> None:
-        """Write one stored body to a file, in little memory. Raises CorruptSnapshot."""
-        digest = hashlib.sha256()
-        try:
-            with self.open(part) as stream, target.open("wb") as out:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
-                    out.write(chunk)
-        except (OSError, zstandard.ZstdError) as error:
-            raise CorruptSnapshot(part.sha256, str(self.blob_path(part.sha256))) from error
-        if digest.hexdigest() != part.sha256:
-            raise CorruptSnapshot(part.sha256, str(self.blob_path(part.sha256)))
 
     # -- ledger and manifests ----------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ import datetime as dt
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,9 +160,3 @@ def _write_truth(world: World, registries: Registries, ground: Ground) -> None:
         "net_ha": float(area_ha([union])[0]),
     }
     (world.truth / "summary.json").write_text(json.dumps(summary))
-
-
-def remove_worlds(parent: Path) -> None:
-    """Delete every made world below `parent`."""
-    for folder in parent.glob("world-*"):
-        shutil.rmtree(folder)

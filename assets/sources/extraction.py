@@ -13,16 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import polars as pl
+import shapely
+
 from assets.sources.register import SourceLayer
 from resources import arcgis, wfs
 from resources.arcgis import ArcGIS
 from resources.downloads import Downloads
-from resources.errors import ColumnsMissing, SourceError
+from resources.errors import ColumnsMissing, SourceError, UnreadableAnswer
 from resources.http import Http
 from resources.lake import Lake
 from resources.snapshots import Draft, Manifest, SnapshotStore
 
 logger = logging.getLogger(__name__)
+
+# what parsing raises on an answer of a shape nobody foresaw: it must not stop the other sources
+_ODD_ANSWERS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    pl.exceptions.PolarsError,
+    shapely.errors.ShapelyError,
+)
 
 Job = tuple[SourceLayer, str | None]
 
@@ -64,8 +78,12 @@ class Extraction:
         try:
             manifest, is_new = self._read(layer, partition)
             return Refreshed(layer, partition, manifest, is_new, error=None)
-        except SourceError as error:
-            logger.warning("%s", error)
+        except (SourceError, *_ODD_ANSWERS) as caught:
+            if isinstance(caught, SourceError):
+                error = caught
+            else:
+                logger.exception("%s: unforeseen answer", source)
+                error = UnreadableAnswer(source, caught)
             self.store.failed(source, partition, error)
             current = self.store.current(source, partition)
             if current:

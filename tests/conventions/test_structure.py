@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import re
 import subprocess
 import sys
@@ -137,6 +138,24 @@ def test_every_asset_has_owner_kind_group_and_description() -> None:
     schedule = definitions.resolve_schedule_def("nightly_lima")
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.execution_timezone == "America/Lima"
+
+
+def test_the_schedule_asks_for_every_fiscal_year_in_one_run() -> None:
+    import dagster as dg
+
+    from pipelines.definitions import build_definitions
+    from pipelines.settings import Settings
+
+    definitions = build_definitions(Settings.from_env({"RESTAURACION_FISCAL_YEAR": "2025"}))
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance, scheduled_execution_time=dt.datetime(2026, 1, 2, 7, tzinfo=dt.UTC)
+        )
+        tick = definitions.resolve_schedule_def("nightly_lima").evaluate_tick(context)
+        (request,) = tick.run_requests or []
+        run = instance.create_run_for_job(definitions.resolve_job_def("nightly"), tags=request.tags)
+    assert run.tags["dagster/asset_partition_range_start"] == "2020"
+    assert run.tags["dagster/asset_partition_range_end"] == "2025"
 
 
 def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:

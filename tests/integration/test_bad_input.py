@@ -267,6 +267,23 @@ def test_an_answer_that_is_not_whole_is_refused(
     )
 
 
+def test_an_answer_of_a_shape_nobody_foresaw_concerns_its_source_alone(
+    make_pipeline: MakePipeline, own_world: World
+) -> None:
+    pipeline = make_pipeline(own_world)
+    assert pipeline.run(), pipeline.errors()
+    pipeline.servers.faults.by_path["Restauracion/MapServer?"] = lambda *_: Response(
+        b"[1, 2]", media_type="application/json"
+    )
+    pipeline.servers.faults.by_path["ServicioRecuperacion/MapServer/1?"] = lambda *_: Response(
+        b'{"fields": [{"name": 3}]}'
+    )
+    assert pipeline.run(), pipeline.errors()
+    for asset in ("raw_serfor__restoration_areas", "raw_minam__recovery_points"):
+        assert "the answer cannot be read" in str(pipeline.check_metadata(asset, CHECK)["failures"])
+    assert len(pipeline.query("select stale_sources from meta.releases")[-1][0]) == 2
+
+
 def test_a_dead_host_does_not_stop_the_others(make_pipeline: MakePipeline, own_world: World) -> None:
     pipeline = make_pipeline(own_world)
     assert pipeline.run(), pipeline.errors()
