@@ -1,0 +1,86 @@
+"""What a person sees who types `make run` or `make live`: real processes, their output and exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sandbox.catalogue import HOSTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def pipeline(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("RESTAURACION_", "DAGSTER_HOME"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.run", *arguments],
+        cwd=ROOT,
+        env=clean | {"RESTAURACION_DATA_DIR": str(data_dir), "DAGSTER_DISABLE_TELEMETRY": "1"} | env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def sandbox_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    data_dir = tmp_path_factory.mktemp("cli") / "data"
+    return data_dir, pipeline(data_dir, "--sandbox", "--scale", "0.15")
+
+
+def test_a_sandbox_run_ends_with_table_banner_and_path(
+    sandbox_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    data_dir, done = sandbox_run
+    assert done.returncode == 0, done.stderr[-2000:]
+    for words in ("SANDBOX", "Kunming-Montreal framework Target 2", "PP144 Ecosistemas", "rows in quarantine", "0.00"):
+        assert words in done.stdout
+    assert str(data_dir / "warehouse" / "restauracion.duckdb") in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (data_dir / "dagster" / "dagster.yaml").exists(), "runs of the shell are in the UI's history"
+
+
+def test_the_table_shows_what_the_file_says(sandbox_run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    data_dir, done = sandbox_run
+    with duckdb.connect(str(data_dir / "warehouse" / "restauracion.duckdb"), read_only=True) as con:
+        for (net,) in con.execute("select net_ha from marts.progress_to_targets").fetchall():
+            assert f"{net:,.0f}" in done.stdout
+        held = con.execute("select count(distinct (table_name, record_key)) from quality.quarantine").fetchone()
+    assert held
+    assert f"{held[0]} rows in quarantine" in done.stdout
+
+
+def test_a_live_run_never_touches_a_sandbox_folder(sandbox_run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    data_dir, _ = sandbox_run
+    before = (data_dir / "warehouse" / "restauracion.duckdb").read_bytes()
+    done = pipeline(data_dir, RESTAURACION_HTTP_ATTEMPTS="1", RESTAURACION_FISCAL_YEAR="2020")
+    assert done.returncode != 0
+    assert "holds sandbox data and this run is live" in done.stdout + done.stderr
+    assert (data_dir / "warehouse" / "restauracion.duckdb").read_bytes() == before
+
+
+def test_servers_that_cannot_be_reached_are_named_with_the_reason(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.json"
+    hosts.write_text(json.dumps(dict.fromkeys(HOSTS, "http://127.0.0.1:9")))  # nobody listens there
+    done = pipeline(
+        tmp_path / "data",
+        RESTAURACION_HOSTS_FILE=str(hosts),
+        RESTAURACION_HTTP_ATTEMPTS="1",
+        RESTAURACION_FISCAL_YEAR="2020",
+    )
+    assert done.returncode == 1
+    for source in ("minam.recovery_areas", "serfor.restoration_areas", "inei.districts", "2020: mef.budget_execution"):
+        assert f"{source}: no answer from" in done.stdout
+    assert "Nothing was published and there is no earlier release" in done.stdout
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    done = pipeline(tmp_path / "data", RESTAURACION_HTTP_ATTEMPTS="many")
+    assert done.returncode == 2
+    assert "RESTAURACION_HTTP_ATTEMPTS='many' is no number" in done.stdout + done.stderr
