@@ -15,7 +15,7 @@ import polars as pl
 from assets.sources.register import SourceLayer
 from dbt_like_sql import seeds
 from dbt_like_sql.runner import ModelError
-from resources.errors import NoSnapshot
+from resources.errors import ColumnsMissing, NoSnapshot
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
 
@@ -66,6 +66,8 @@ class Inputs:
         for partition, manifest in self.snapshots_of(layer):
             path = self.lake.path(layer.source, partition, manifest.snapshot_id)
             present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
+            if missing := [c for c in layer.required_columns if c not in present]:
+                raise ColumnsMissing(layer.source, missing, sorted(present))  # the register asks for more than before
             columns = [
                 f'"{theirs}" as "{ours}"' if (theirs := name.rstrip("?")) in present else f'null::varchar as "{ours}"'
                 for ours, name in layer.fields.items()

@@ -7,6 +7,7 @@ Belongs here: what Dagster is told of a model: dependencies, columns, lineage, c
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -20,6 +21,7 @@ from expectations.quarantine import Outcome, planned_checks
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
+LIMA = ZoneInfo("America/Lima")  # a release is named by the day in Lima
 _SEVERITY = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
@@ -38,7 +40,7 @@ def session_of(
     def make() -> BuildSession:
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
-            dt.date.fromisoformat(as_of) if as_of else dt.datetime.now(dt.UTC).date(),
+            dt.date.fromisoformat(as_of) if as_of else dt.datetime.now(LIMA).date(),
         )  # fmt: skip
 
     session = warehouse.session(make)
@@ -47,7 +49,7 @@ def session_of(
 
 
 def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]:
-    """All models, each one row a table."""
+    """An asset for each SQL model."""
     by_table = {f"raw.{layer.table}": layer for layer in layers.values()}
     return [_model_asset(model, by_table, layers) for model in load_models().values()]
 

@@ -10,7 +10,7 @@ import dagster as dg
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.sources.raw import raw_assets
-from assets.sources.register import all_layers
+from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.jobs import nightly_job, nightly_schedule
 from pipelines.settings import Settings
 from resources.data_folder import DataFolder
@@ -22,8 +22,7 @@ SANDBOX_BANNER = "**SANDBOX: made figures of a miniature Peru, of no institution
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Assets, job, schedule and resources for the given settings; tests call it with their own."""
     layers = all_layers()
-    first_year = min(x.first_fiscal_year for x in layers.values() if x.first_fiscal_year)
-    fiscal_years = settings.fiscal_years(first_year)
+    fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
     assets = [*raw_assets(layers, fiscal_years), *model_assets(layers), published_warehouse(layers)]

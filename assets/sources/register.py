@@ -5,6 +5,7 @@ Belongs here: reading and validating `<institution>.yml`. Does not: fetching (ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -97,6 +98,11 @@ class Register(Model):
     licence: str
     disclaimer: str
     layers: dict[str, dict[str, object]]
+
+
+def first_fiscal_year(layers: Mapping[str, SourceLayer]) -> int:
+    """The earliest fiscal year that any register wants."""
+    return min(layer.first_fiscal_year for layer in layers.values() if layer.first_fiscal_year)
 
 
 @cache
