@@ -19,7 +19,7 @@ from rich.table import Table
 
 from assets.names import PUBLISHED
 from assets.sources.register import all_layers, first_fiscal_year
-from pipelines.dagster_home import dagster_home
+from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings, SettingsError
@@ -45,6 +45,7 @@ def main() -> int:
             return run_nightly(Settings.from_env(), arguments.verbose)
         from sandbox.serving import sandbox_environment
 
+        without_waiting_for_the_disk()
         with sandbox_environment(arguments.scale, arguments.seed) as env:
             return run_nightly(Settings.from_env(env), arguments.verbose)
     except (SettingsError, MixedOrigin) as error:

@@ -1,18 +1,23 @@
-"""Running the sandbox beside the pipeline.
+"""Running the sandbox beside the pipeline, as a process of its own.
 
 Belongs here: starting servers and the environment that leads a run to them. Does not: the servers.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.servers.app import SandboxServers
-from sandbox.world import DEFAULT_SEED, LAST_FISCAL_YEAR, world_at
+from sandbox.world import DEFAULT_SEED, LAST_FISCAL_YEAR, World, world_at
+
+ROOT = Path(__file__).parents[1]
 
 
 def worlds_folder() -> Path:
@@ -22,11 +27,48 @@ def worlds_folder() -> Path:
 
 @contextmanager
 def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator[dict[str, str]]:
-    """Servers on loopback while the block runs; yields the environment that leads a run to them."""
+    """Servers on loopback while the block runs; yields the environment that leads a run to them.
+
+    The ports listen at once and the servers come up meanwhile: a first request waits a moment, none is refused.
+    """
+    from sandbox.servers.app import base_urls, loopback_sockets
+
     world = world_at(worlds_folder(), DEFAULT_SEED if seed is None else seed, scale)
-    with SandboxServers(world) as servers, tempfile.TemporaryDirectory() as scratch:
-        hosts = servers.write_hosts(Path(scratch) / "hosts.json")
-        yield dict(os.environ) | {
-            "RESTAURACION_HOSTS_FILE": str(hosts),
-            "RESTAURACION_FISCAL_YEAR": str(LAST_FISCAL_YEAR),
-        }
+    sockets = loopback_sockets()
+    command = [sys.executable, "-m", "sandbox.serving", str(world.folder.resolve())]
+    process = subprocess.Popen(  # noqa: S603
+        [*command, *(f"{host}={s.fileno()}" for host, s in sockets.items())],
+        cwd=ROOT,
+        pass_fds=[s.fileno() for s in sockets.values()],
+        stdin=subprocess.PIPE,  # its end tells the servers to stop, also when this process is killed
+        start_new_session=True,
+    )
+    addresses = base_urls(sockets)
+    for s in sockets.values():
+        s.close()
+    with tempfile.TemporaryDirectory() as scratch:
+        hosts = Path(scratch) / "hosts.json"
+        hosts.write_text(json.dumps(addresses))
+        try:
+            yield dict(os.environ) | {
+                "RESTAURACION_HOSTS_FILE": str(hosts),
+                "RESTAURACION_FISCAL_YEAR": str(LAST_FISCAL_YEAR),
+            }
+        finally:
+            process.kill()  # made data, nothing to lose
+            process.wait()
+
+
+def main(arguments: list[str]) -> int:
+    """Serve a world on inherited sockets (`host=descriptor`) until standard input ends."""
+    from sandbox.servers.app import SandboxServers
+
+    folder, *given = arguments
+    sockets = {host: socket.socket(fileno=int(fd)) for host, _, fd in (pair.partition("=") for pair in given)}
+    with SandboxServers(World(Path(folder)), sockets=sockets):
+        sys.stdin.read()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

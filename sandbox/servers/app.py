@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -93,11 +93,16 @@ class SandboxApp:
 class SandboxServers:
     """Starts the servers on ephemeral loopback ports and stops them: `with SandboxServers(world) as servers`."""
 
-    def __init__(self, world: World, services: tuple[Service, ...] = SERVICES) -> None:
+    def __init__(
+        self,
+        world: World,
+        services: tuple[Service, ...] = SERVICES,
+        sockets: Mapping[str, socket.socket] | None = None,
+    ) -> None:
         self.world = world
         self.faults = Faults()
-        self._sockets = {host: _loopback_socket() for host in HOSTS}
-        self.base_urls = {host: f"http://127.0.0.1:{s.getsockname()[1]}" for host, s in self._sockets.items()}
+        self._sockets = dict(sockets) if sockets else loopback_sockets()
+        self.base_urls = base_urls(self._sockets)
         ports = {s.getsockname()[1]: host for host, s in self._sockets.items()}
         app = SandboxApp(world, ports, services, self.faults)
         config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
@@ -138,6 +143,16 @@ class SandboxServers:
     ) -> None:
         """Stop."""
         self.stop()
+
+
+def loopback_sockets() -> dict[str, socket.socket]:
+    """A listening socket on an ephemeral loopback port for each institution's host."""
+    return {host: _loopback_socket() for host in HOSTS}
+
+
+def base_urls(sockets: Mapping[str, socket.socket]) -> dict[str, str]:
+    """Where each host is answered."""
+    return {host: f"http://127.0.0.1:{s.getsockname()[1]}" for host, s in sockets.items()}
 
 
 def _loopback_socket() -> socket.socket:
