@@ -44,7 +44,7 @@ lint: $(STAMP)  ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_like_sql --processes 2
+	$(BIN)/sqlfluff lint dbt_like_sql
 
 bench: $(STAMP)  ## Speed and memory, as ratios of one run
 	$(BIN)/python -m benchmarks
