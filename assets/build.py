@@ -46,7 +46,7 @@ class BuildSession:
         run_id: str,
         as_of: dt.date,
     ) -> None:
-        self.files, self.store, self.lake, self.layers, self.as_of = files, store, lake, layers, as_of
+        self.files, self.as_of = files, as_of
         self.models = runner.load_models()
         self.base = files.state()
         self.path = files.start_build(run_id)
@@ -54,6 +54,7 @@ class BuildSession:
         self.pending: set[str] | None = None
         try:
             self._prepare()
+            self.inputs = Inputs(self.con, store, lake, layers)
         except BaseException:
             self.close()
             raise
@@ -62,7 +63,6 @@ class BuildSession:
 
     def _prepare(self) -> None:
         self.con.execute(MACROS.read_text(encoding="utf-8"))
-        self.inputs = Inputs(self.con, self.store, self.lake, self.layers)
         there = {
             row[0]
             for row in self.con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()

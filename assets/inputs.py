@@ -33,10 +33,13 @@ class Inputs:
         con.execute("attach ':memory:' as raw")
         con.execute("attach ':memory:' as seeds")
 
+    def _partitions(self, layer: SourceLayer) -> list[str | None]:
+        """Fiscal years that were ever tried, or the one whole."""
+        return [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
+
     def snapshots_of(self, layer: SourceLayer) -> list[tuple[str | None, Manifest]]:
         """The standing snapshot of a source, or of each of its fiscal years."""
-        partitions: list[str | None] = [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
-        found = [(p, self.store.current(layer.source, p)) for p in partitions]
+        found = [(p, self.store.current(layer.source, p)) for p in self._partitions(layer)]
         return [(p, manifest) for p, manifest in found if manifest is not None]
 
     def attach(self, table: str) -> None:
@@ -92,9 +95,8 @@ class Inputs:
         )
 
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
-        partitions: list[str | None] = [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
         rows: list[dict[str, object]] = []
-        for partition in partitions:
+        for partition in self._partitions(layer):
             attempts = self.store.attempts(layer.source, partition)
             good = [a for a in attempts if a.outcome != "failed"]
             failed = [a for a in attempts if a.outcome == "failed"]

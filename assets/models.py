@@ -35,12 +35,11 @@ def session_of(
 ) -> BuildSession:
     """The build session of this run; the first model to ask opens it."""
     data_folder.claim()
-    as_of = context.run.tags.get("restauracion/as_of")
 
     def make() -> BuildSession:
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
-            dt.date.fromisoformat(as_of) if as_of else dt.datetime.now(LIMA).date(),
+            dt.datetime.now(LIMA).date(),
         )  # fmt: skip
 
     session = warehouse.session(make)

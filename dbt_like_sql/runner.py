@@ -127,18 +127,14 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     Raises ModelError for a .sql without .yml, an unknown table or a cycle.
     """
     models: dict[str, Model] = {}
-    for layer in LAYERS:
-        for described in sorted((folder / layer).glob("*.yml")):
-            about = Description.model_validate(
-                yaml.load(described.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-            )
-            path = described.with_suffix(".sql")
-            if about.made_by == "engine":
-                continue
+    for table, about in _descriptions(folder).items():
+        if about.made_by == "sql":
+            layer, name = table.split(".")
+            path = folder / layer / f"{name}.sql"
             if not path.exists():
-                raise ModelError(f"{described.name} describes a model, but {path.name} is missing")
-            model = Model(layer, path.stem, path.read_text(encoding="utf-8"), about)
-            models[model.table] = model
+                raise ModelError(f"{name}.yml describes a model, but {path.name} is missing")
+            models[table] = Model(layer, name, path.read_text(encoding="utf-8"), about)
+    for layer in LAYERS:
         if lonely := [p.name for p in (folder / layer).glob("*.sql") if not p.with_suffix(".yml").exists()]:
             raise ModelError(f"{layer}: {lonely} have no .yml beside them")
     engine = engine_tables(folder)
@@ -148,16 +144,21 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     return {table: models[table] for table in TopologicalSorter(graph).static_order()}
 
 
-@cache
 def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
     """Tables that the engine fills (checks, quarantine, releases), by qualified name."""
-    found = {}
-    for layer in LAYERS:
-        for path in sorted((folder / layer).glob("*.yml")):
-            about = Description.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
-            if about.made_by == "engine":
-                found[f"{layer}.{path.stem}"] = about
-    return found
+    return {table: about for table, about in _descriptions(folder).items() if about.made_by == "engine"}
+
+
+@cache
+def _descriptions(folder: Path) -> dict[str, Description]:
+    """Every .yml, by qualified name."""
+    return {
+        f"{layer}.{path.stem}": Description.model_validate(
+            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        )
+        for layer in LAYERS
+        for path in sorted((folder / layer).glob("*.yml"))
+    }
 
 
 def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:

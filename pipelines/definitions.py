@@ -38,9 +38,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 read_timeout_seconds=settings.read_timeout_seconds,
                 attempts=settings.attempts,
             ),
-            "warehouse": WarehouseResource(
-                database=str(settings.data_dir / "warehouse" / "restauracion.duckdb"), data_dir=str(settings.data_dir)
-            ),
+            "warehouse": WarehouseResource(database=str(settings.warehouse.published), data_dir=str(settings.data_dir)),
         },
         executor=dg.in_process_executor,  # one process writes the build file; threads do the waiting for servers
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from resources.warehouse import WarehouseFiles
+
 LIMA = ZoneInfo("America/Lima")
 
 
@@ -45,6 +47,11 @@ class Settings:
             read_timeout_seconds=_number(env, "RESTAURACION_READ_TIMEOUT_SECONDS", 120, 0.1, 3_600),
             attempts=int(_number(env, "RESTAURACION_HTTP_ATTEMPTS", 4, 1, 20)),
         )
+
+    @property
+    def warehouse(self) -> WarehouseFiles:
+        """The files of the warehouse."""
+        return WarehouseFiles(self.data_dir / "warehouse")
 
     def fiscal_years(self, first: int) -> list[int]:
         """Fiscal years from `first` to the last one wanted."""

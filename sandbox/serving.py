@@ -5,7 +5,6 @@ Belongs here: starting servers and the environment that leads a run to them. Doe
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -31,7 +30,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator
 
     The ports listen at once and the servers come up meanwhile: a first request waits a moment, none is refused.
     """
-    from sandbox.servers.app import base_urls, loopback_sockets
+    from sandbox.servers.app import base_urls, loopback_sockets, write_hosts
 
     world = world_at(worlds_folder(), DEFAULT_SEED if seed is None else seed, scale)
     sockets = loopback_sockets()
@@ -47,8 +46,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator
     for s in sockets.values():
         s.close()
     with tempfile.TemporaryDirectory() as scratch:
-        hosts = Path(scratch) / "hosts.json"
-        hosts.write_text(json.dumps(addresses))
+        hosts = write_hosts(addresses, Path(scratch) / "hosts.json")
         try:
             yield dict(os.environ) | {
                 "RESTAURACION_HOSTS_FILE": str(hosts),

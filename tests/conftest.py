@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -156,6 +157,10 @@ def layers() -> dict[str, SourceLayer]:
 def quick_http() -> Http:
     """No long waits between tries."""
     return Http(connect_timeout=2, read_timeout=3, attempts=2, first_pause=0.01)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def with_layer(services: tuple[Service, ...], old_name: str, **changes: object) -> tuple[Service, ...]:

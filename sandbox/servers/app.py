@@ -129,9 +129,7 @@ class SandboxServers:
 
     def write_hosts(self, path: Path) -> Path:
         """Write the map of institution host to loopback address that the pipeline reads."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.base_urls, indent=2))
-        return path
+        return write_hosts(self.base_urls, path)
 
     def __enter__(self) -> SandboxServers:
         """Start."""
@@ -153,6 +151,13 @@ def loopback_sockets() -> dict[str, socket.socket]:
 def base_urls(sockets: Mapping[str, socket.socket]) -> dict[str, str]:
     """Where each host is answered."""
     return {host: f"http://127.0.0.1:{s.getsockname()[1]}" for host, s in sockets.items()}
+
+
+def write_hosts(addresses: Mapping[str, str], path: Path) -> Path:
+    """Write where each host is answered, for the pipeline to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(addresses), indent=2))
+    return path
 
 
 def _loopback_socket() -> socket.socket:

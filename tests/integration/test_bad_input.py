@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 
 import orjson
 import polars as pl
@@ -16,13 +14,9 @@ from starlette.responses import Response
 from assets.sources.raw import CHECK
 from sandbox.catalogue import SERVICES
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline, with_layer
+from tests.conftest import MakePipeline, Pipeline, digest, with_layer
 
 RECOVERY = "Seguimiento a la recuperación de áreas degradadas"
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def change_feature(world: World, name: str, row: int, **values: object) -> dict[str, object]:

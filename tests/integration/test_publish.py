@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from resources.errors import PublishRefused
 from resources.warehouse import WarehouseFiles
 from sandbox.world import World
-from tests.conftest import MakePipeline
+from tests.conftest import MakePipeline, digest
 
 HOLDER = """
 import sys, duckdb
@@ -25,10 +24,6 @@ print(ask(), flush=True)
 sys.stdin.readline()
 print(ask(), flush=True)
 """
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def drop_rows(world: World, name: str, keep: float) -> None:
