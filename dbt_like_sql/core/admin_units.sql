@@ -20,8 +20,8 @@ provinces as (
         left(min(districts.ubigeo), 2) as parent_ubigeo,
         min(districts.department_name) as department_name,
         min(districts.province_name) as province_name,
-        st_union_agg(districts.geometry) as geometry,
-        sum(districts.area_ha) as area_ha,
+        st_union_agg(districts.geometry order by districts.ubigeo) as geometry,
+        sum(exact(districts.area_ha)) as area_ha,
         min(districts.snapshot_id) as snapshot_id
     from districts
     group by left(districts.ubigeo, 4)
@@ -35,8 +35,8 @@ departments as (
         cast(null as varchar) as parent_ubigeo,
         min(districts.department_name) as department_name,
         cast(null as varchar) as province_name,
-        st_union_agg(districts.geometry) as geometry,
-        sum(districts.area_ha) as area_ha,
+        st_union_agg(districts.geometry order by districts.ubigeo) as geometry,
+        sum(exact(districts.area_ha)) as area_ha,
         min(districts.snapshot_id) as snapshot_id
     from districts
     group by left(districts.ubigeo, 2)

@@ -11,7 +11,7 @@ select
     get_groups.biome_name_es as get_biome_name,
     official.get_confidence,
     official.degraded_2019_ha,
-    coalesce(sum(mapped.area_ha), 0) as mapped_ha
+    coalesce(sum(exact(mapped.area_ha)), 0) as mapped_ha
 from seeds.ecosystems as official
 left join seeds.get_groups as get_groups on official.get_efg_code = get_groups.efg_code
 left join staging.stg_minam__ecosystems as mapped on official.ecosystem_code = mapped.ecosystem_code

@@ -20,9 +20,9 @@ with merged as (
 ground as (
     select
         areas.initiative_id,
-        sum(areas.declared_ha) filter (where areas.is_declared_basis) as declared_ha,
-        sum(areas.geometry_ha) as gross_ha,
-        sum(areas.net_ha) as net_ha,
+        sum(exact(areas.declared_ha)) filter (where areas.is_declared_basis) as declared_ha,
+        sum(exact(areas.geometry_ha)) as gross_ha,
+        sum(exact(areas.net_ha)) as net_ha,
         min(areas.evidence_class) as evidence_class,
         count(*) as area_count,
         arg_max(areas.ubigeo, coalesce(areas.geometry_ha, 0)) as main_ubigeo

@@ -34,8 +34,10 @@ sharing as (
 net as (
     select
         counted.target_id,
-        coalesce(sum(counted.geometry_ha) filter (where sharing.area_id is null), 0)
-        + coalesce(st_area(st_union_agg(shapes.equal_area_shape) filter (where sharing.area_id is not null)) / 10000, 0)
+        coalesce(sum(exact(counted.geometry_ha)) filter (where sharing.area_id is null), 0)
+        + coalesce(
+            st_area(st_union_agg(shapes.equal_area_shape order by shapes.area_id) filter (where sharing.area_id is not null)) / 10000, 0
+        )
             as net_ha
     from counted
     inner join core.area_shapes as shapes on counted.area_id = shapes.area_id
@@ -49,10 +51,10 @@ sums as (
         counted.target_id,
         count(distinct counted.initiative_id) as initiative_count,
         count(*) as area_count,
-        sum(counted.declared_ha) filter (where counted.is_declared_basis) as declared_ha,
-        sum(counted.declared_ha) filter (where counted.is_declared_basis and counted.geometry_kind != 'polygon')
+        sum(exact(counted.declared_ha)) filter (where counted.is_declared_basis) as declared_ha,
+        sum(exact(counted.declared_ha)) filter (where counted.is_declared_basis and counted.geometry_kind != 'polygon')
             as declared_without_polygon_ha,
-        sum(counted.geometry_ha) as gross_ha
+        sum(exact(counted.geometry_ha)) as gross_ha
     from counted
     group by counted.target_id
 )
