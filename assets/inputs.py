@@ -19,7 +19,7 @@ from resources.errors import ColumnsMissing, NoSnapshot
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
 
-_READER_VERSION = "1"  # raise when reading of stored bodies changes, so that models are made again
+_READER_VERSION = "2"  # raise when reading of stored bodies changes, so that models are made again
 
 
 class Inputs:
@@ -34,8 +34,8 @@ class Inputs:
         con.execute("attach ':memory:' as seeds")
 
     def _partitions(self, layer: SourceLayer) -> list[str | None]:
-        """Fiscal years that were ever tried, or the one whole."""
-        return [*self.store.partitions(layer.source)] if layer.is_by_fiscal_year else [None]
+        """Years, parts or submissions that were ever tried, or the one whole."""
+        return [*self.store.partitions(layer.source)] if layer.is_partitioned else [None]
 
     def snapshots_of(self, layer: SourceLayer) -> list[tuple[str | None, Manifest]]:
         """The standing snapshot of a source, or of each of its fiscal years."""
@@ -64,27 +64,31 @@ class Inputs:
         raise ModelError(f"{table} is in no register")
 
     def _attach_layer(self, layer: SourceLayer) -> None:
-        """A view over the raw Parquet in our names."""
-        selects = []
-        for partition, manifest in self.snapshots_of(layer):
-            path = self.lake.path(layer.source, partition, manifest.snapshot_id)
-            present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
-            if missing := [c for c in layer.required_columns if c not in present]:
-                raise ColumnsMissing(layer.source, missing, sorted(present))  # the register asks for more than before
-            columns = [
-                f'"{theirs}" as "{ours}"' if (theirs := name.rstrip("?")) in present else f'null::varchar as "{ours}"'
-                for ours, name in layer.fields.items()
-            ]
+        """A view over the raw Parquet in our names; one that was never read is empty, unless nothing can be without it."""
+        selects = [self._select(layer, partition, manifest) for partition, manifest in self.snapshots_of(layer)]
+        if not selects and not layer.is_essential:
+            columns = [f'null::varchar as "{ours}"' for ours in layer.fields]
             if layer.has_geometry:
-                columns.append("st_setcrs(geometry, 'EPSG:4326') as geometry")
-            if layer.kind == "arcgis":
-                columns.append("_geometry_fault")
-                columns.append(f"{_literal(manifest.parameters['layer'])} as _layer_name")
-            columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
-            selects.append(
-                f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
-            )
+                columns += ["null::geometry('EPSG:4326') as geometry", *(f"null::varchar as {c}" for c in _MARKS)]
+            columns += ["null::varchar as _snapshot_id", "0::bigint as _row", "null::varchar as _partition"]
+            selects = [f"select {', '.join(columns)} where false"]
         self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
+
+    def _select(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> str:
+        path = self.lake.path(layer.source, partition, manifest.snapshot_id)
+        present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
+        if missing := [c for c in layer.required_columns if c not in present]:
+            raise ColumnsMissing(layer.source, missing, sorted(present))  # the register asks for more than before
+        columns = [
+            f'"{theirs}" as "{ours}"' if (theirs := name.rstrip("?")) in present else f'null::varchar as "{ours}"'
+            for ours, name in layer.fields.items()
+        ]
+        if layer.has_geometry:
+            columns.append("st_setcrs(geometry, 'EPSG:4326') as geometry")
+            columns += [c if c in present else f"null::varchar as {c}" for c in ("_geometry_fault", "_domain_fault")]
+            columns.append(f"{_literal(manifest.parameters.get('layer') or manifest.parameters.get('file'))} as _layer_name")
+        columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
+        return f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
 
     def _source_status(self) -> pl.DataFrame:
         """One row a source and fiscal year, from the ledgers."""
@@ -96,7 +100,7 @@ class Inputs:
 
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
-        for partition in self._partitions(layer):
+        for partition in self._partitions(layer) or [None]:
             attempts = self.store.attempts(layer.source, partition)
             good = [a for a in attempts if a.outcome != "failed"]
             failed = [a for a in attempts if a.outcome == "failed"]
@@ -105,7 +109,8 @@ class Inputs:
             rows.append(
                 {
                     "source": layer.source,
-                    "fiscal_year": int(partition) if partition else None,
+                    "partition": partition,
+                    "fiscal_year": int(partition) if partition and layer.is_by_fiscal_year else None,
                     "title_es": layer.title_es,
                     "url": layer.url_for(partition),
                     "is_sandbox": manifest.is_sandbox if manifest else None,
@@ -118,6 +123,7 @@ class Inputs:
                     "last_failed_at": failed[-1].at if failed else None,
                     "last_error": attempts[-1].message if is_stale else None,
                     "is_stale": is_stale,
+                    "is_tls_verified": manifest.tls_verified if manifest else None,
                     "licence": layer.licence,
                     "disclaimer": layer.disclaimer,
                 }
@@ -133,12 +139,15 @@ class Inputs:
             return digest(self._source_status().write_json().encode())
         layer = self._layer_of(table)
         snapshots = [[p, m.snapshot_id] for p, m in self.snapshots_of(layer)]
-        if not snapshots:
+        if not snapshots and layer.is_essential:
             raise NoSnapshot(layer.source)
         return digest(json.dumps([_READER_VERSION, snapshots, layer.fields]).encode())
 
 
+_MARKS = ("_geometry_fault", "_domain_fault", "_layer_name")
 _STATUS_TYPES = {
+    "partition": pl.String,
+    "is_tls_verified": pl.Boolean,
     "fiscal_year": pl.Int32,
     "is_sandbox": pl.Boolean,
     "snapshot_id": pl.String,

@@ -5,14 +5,16 @@ Belongs here: assembly. Does not: anything that could live in another module.
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.sources.raw import raw_assets
-from assets.sources.register import all_layers, first_fiscal_year
+from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from pipelines.jobs import nightly_job, nightly_schedule
-from pipelines.settings import Settings
+from pipelines.settings import TOKEN_PREFIX, Settings
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
@@ -37,11 +39,28 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 connect_timeout_seconds=settings.connect_timeout_seconds,
                 read_timeout_seconds=settings.read_timeout_seconds,
                 attempts=settings.attempts,
+                policies=_policies(),
+                token_variables=_token_variables(settings),
+                insecure_hosts=list(settings.insecure_hosts),
             ),
             "warehouse": WarehouseResource(database=str(settings.warehouse.published), data_dir=str(settings.data_dir)),
         },
         executor=dg.in_process_executor,  # one process writes the build file; threads do the waiting for servers
     )
+
+
+def _policies() -> dict[str, dict[str, Any]]:
+    """How each host of the registers wants to be treated; authorities lie below the project's root."""
+    return {
+        host: about.model_dump() | {"ca_file": str(ROOT / about.ca_file) if about.ca_file else ""}
+        for host, about in all_hosts().items()
+    }
+
+
+def _token_variables(settings: Settings) -> dict[str, str]:
+    """Which environment variable holds the token of which host."""
+    variables = {host: f"{TOKEN_PREFIX}{institution.upper()}" for host, institution in institution_of_host().items()}
+    return {host: name for host, name in variables.items() if name in settings.token_variables}
 
 
 def _under_banner(assets: list[dg.AssetsDefinition], banner: str) -> list[dg.AssetsDefinition]:

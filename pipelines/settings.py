@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from resources.warehouse import WarehouseFiles
 
 LIMA = ZoneInfo("America/Lima")
+TOKEN_PREFIX = "RESTAURACION_TOKEN_"  # noqa: S105 - then the institution, as RESTAURACION_TOKEN_SERFOR
 
 
 class SettingsError(ValueError):
@@ -31,6 +32,8 @@ class Settings:
     connect_timeout_seconds: float
     read_timeout_seconds: float
     attempts: int
+    insecure_hosts: tuple[str, ...] = ()
+    token_variables: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -46,6 +49,8 @@ class Settings:
             connect_timeout_seconds=_number(env, "RESTAURACION_CONNECT_TIMEOUT_SECONDS", 10, 0.1, 600),
             read_timeout_seconds=_number(env, "RESTAURACION_READ_TIMEOUT_SECONDS", 120, 0.1, 3_600),
             attempts=int(_number(env, "RESTAURACION_HTTP_ATTEMPTS", 4, 1, 20)),
+            insecure_hosts=tuple(h.strip() for h in env.get("RESTAURACION_INSECURE_HOSTS", "").split(",") if h.strip()),
+            token_variables=tuple(sorted(name for name in env if name.startswith(TOKEN_PREFIX) and env[name])),
         )
 
     @property

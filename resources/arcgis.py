@@ -1,62 +1,53 @@
 """Whole layers from ArcGIS REST services.
 
-Belongs here: finding a layer by name, paging through it and proving that it came whole. Does not: keeping it (snapshots).
+Belongs here: finding a layer by name, its count, and the proof that it came whole. Does not: how pages are asked for
+(arcgis_pages.py), what they hold (esri.py) or keeping them (snapshots.py).
 The order of questions follows what clients of such servers learned: metadata, count, sorted pages, count again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 
+from resources.arcgis_pages import Layer, Page, PageReader, rungs
 from resources.errors import (
     DuplicateObjectIds,
     EmptyAnswer,
+    EmptyPage,
     LayerAmbiguous,
     LayerChanged,
     LayerNotFound,
     ServiceFault,
     ShortAnswer,
+    SourceError,
     TokenRequired,
-    TransientSourceError,
     UnexpectedFormat,
-    WrongReference,
 )
-from resources.esri import read_attributes, read_geometries
-from resources.http import Answer, Http
-from resources.snapshots import Draft
+from resources.esri import page_frame
+from resources.http import Http
+from resources.snapshots import Draft, Part, SnapshotStore
 
 WGS84 = 4326
-_TRANSIENT_FAULTS = {500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A layer that came whole: the server's own count, and its rows (attributes, WKB `geometry`) when they are wanted.
+    """A source that came whole: how many rows it has, how many the server counts (None where it cannot), and the rows.
 
-    Rows are made only on demand: bytes that are the same as the last time need no reading.
+    Rows (attributes, WKB `geometry`) are made only on demand: content that is the same as last time needs no reading.
     """
 
-    count: int
-    rows: Callable[[], pl.DataFrame]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer as its server describes it."""
-
-    url: str
-    name: str
-    object_id_field: str
-    page_size: int
-    supports_pagination: bool
-    fields: list[dict[str, Any]]
-    metadata: bytes
+    rows: int
+    rows_at_server: int | None
+    frames: Callable[[], Iterator[pl.DataFrame]]
 
 
 class ArcGIS:
@@ -66,155 +57,159 @@ class ArcGIS:
         self.http = http
         self.wanted_page_size = wanted_page_size
 
-    def read_layer(self, source: str, service_url: str, name_pattern: str, draft: Draft) -> Fetched:
-        """Fetch a layer whole into `draft`.
+    def read_layer(
+        self, source: str, service_url: str, name_pattern: str, draft: Draft, part: str | None = None,
+        group: str | None = None,
+    ) -> Fetched:  # fmt: skip
+        """Fetch a layer whole into `draft`; `part` is one value of the pattern's group of that name (a year, a part).
 
-        Raises LayerNotFound, LayerAmbiguous, EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged and the errors
-        of resources.http.
+        Each way of paging is tried in turn until one gives every row once. Raises LayerNotFound, LayerAmbiguous,
+        EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged, WrongReference and the errors of resources.http.
         """
-        layer = self.find_layer(source, service_url, name_pattern)
-        draft.parameters = {"layer": layer.name, "outSR": WGS84}
-        expected = self.count(source, layer)
+        layer = self.find_layer(source, service_url, name_pattern, part, group)
+        reader = PageReader(self.http, source, layer, draft.store, draft.made)
+        draft.tls_verified = self.http.is_verified(service_url)
+        expected = self.count(reader)
         for last_try in (False, True):
-            draft.parts.clear()
-            draft.add("metadata", layer.metadata)
             if expected == 0:
                 raise EmptyAnswer(source)
-            pages = []
-            for answer, page in self._pages(source, layer, expected):
-                draft.add("page", answer.body)
-                draft.is_sandbox |= answer.is_sandbox
-                pages.append(page)
-            after = self.count(source, layer)
-            if after == expected:
+            try:
+                pages, way = _first_whole(reader, expected)
+                error = None
+            except TokenRequired:
+                raise
+            except (ServiceFault, EmptyAnswer, ShortAnswer, DuplicateObjectIds) as caught:
+                error = caught
+            after = self.count(reader)
+            if after == expected and error is None:
                 break
+            if after == expected and error is not None:
+                raise error
             if last_try:
-                raise LayerChanged(source, expected, after)
+                raise LayerChanged(source, expected or 0, after or 0)
+            draft.discard()
             expected = after
-        oids = [f["attributes"][layer.object_id_field] for page in pages for f in page["features"]]
-        check_whole(source, pl.Series(oids), expected)
-        return Fetched(expected, lambda: pl.concat([page_frame(source, layer.fields, page) for page in pages]))
+        draft.parameters = {"layer": layer.name, "outSR": WGS84, "paging": way}
+        metadata = draft.add("metadata", layer.metadata)
+        pages.sort(key=lambda page: int(page.ids.min()))
+        draft.parts += [page.part for page in pages]
+        draft.is_sandbox = reader.is_sandbox
+        draft.identity = _identity(layer, pages)
+        parts = list(draft.parts)
+        rows = len(np.unique(np.concatenate([page.ids for page in pages])))
+        return Fetched(rows, expected, lambda: read_stored(source, draft.store, [metadata, *parts[1:]]))
 
     # -- metadata ----------------------------------------------------------------------------------
 
-    def find_layer(self, source: str, service_url: str, name_pattern: str) -> Layer:
-        """The one layer whose name matches; ids shift whenever a year or a layer is added, names do not.
-
-        A pattern with a group `year` means the latest year.
-        """
-        service, _ = self._json(source, service_url, {"f": "json"})
+    def _service_layers(self, source: str, service_url: str) -> list[dict[str, Any]]:
+        service, _ = PageReader(self.http, source, None).json(service_url, {"f": "json"})
+        names = {x["id"]: x["name"] for x in service.get("layers", [])}
         layers = [x for x in service.get("layers", []) if x.get("type", "Feature Layer") == "Feature Layer"]
-        found = [(m, x) for x in layers if (m := re.fullmatch(name_pattern, x["name"].strip()))]
-        if not found:
-            raise LayerNotFound(source, name_pattern, [x["name"] for x in layers])
-        if "year" in (found[0][0].groupdict()):
-            latest = max(m["year"] for m, _ in found)
-            found = [(m, x) for m, x in found if m["year"] == latest]
-        if len(found) > 1:
-            raise LayerAmbiguous(source, name_pattern, [f"{x['name']} (id {x['id']})" for _, x in found])
-        url = f"{service_url}/{found[0][1]['id']}"
-        metadata, answer = self._json(source, url, {"f": "json"})
-        fields = metadata.get("fields") or []
-        oid = metadata.get("objectIdField") or next(
-            (f["name"] for f in fields if f["type"] == "esriFieldTypeOID"), None
-        )
-        if oid is None:
-            raise UnexpectedFormat(source, "a layer with an object id", f"fields {[f['name'] for f in fields]}")
-        limits = [metadata.get("maxRecordCount"), metadata.get("standardMaxRecordCount"), self.wanted_page_size]
-        return Layer(
-            url=url,
-            name=metadata["name"],
-            object_id_field=oid,
-            page_size=min(limit for limit in limits if limit),
-            supports_pagination=bool((metadata.get("advancedQueryCapabilities") or {}).get("supportsPagination")),
-            fields=fields,
-            metadata=answer.body,
-        )
+        return [x | {"group": names.get(x.get("parentLayerId", -1), "")} for x in layers]
 
-    def count(self, source: str, layer: Layer) -> int:
-        """Rows the server says the layer has."""
-        answer, _ = self._json(source, f"{layer.url}/query", {"where": "1=1", "returnCountOnly": "true", "f": "json"})
+    def parts(self, source: str, service_url: str, name_pattern: str) -> list[str]:
+        """Every year or part that the service has now: the values of the pattern's one group. Raises LayerNotFound."""
+        layers = self._service_layers(source, service_url)
+        matches = [m for x in layers if (m := re.fullmatch(name_pattern, x["name"].strip()))]
+        if not matches:
+            raise LayerNotFound(source, name_pattern, [x["name"] for x in layers])
+        return sorted({part_name(m) for m in matches})
+
+    def find_layer(
+        self, source: str, service_url: str, name_pattern: str, part: str | None = None, group: str | None = None
+    ) -> Layer:
+        """The one layer whose name matches; ids shift whenever a year or a layer is added, names do not."""
+        layers = self._service_layers(source, service_url)
+        found = [
+            x
+            for x in layers
+            if (m := re.fullmatch(name_pattern, x["name"].strip()))
+            and (part is None or part_name(m) == part)
+            and (group is None or re.fullmatch(group, x["group"].strip()))
+        ]
+        wanted = name_pattern if part is None else f"{name_pattern} for {part}"
+        if not found:
+            raise LayerNotFound(source, wanted, [x["name"] for x in layers])
+        if len(found) > 1:
+            raise LayerAmbiguous(source, wanted, [f"{x['name']} (id {x['id']})" for x in found])
+        url = f"{service_url}/{found[0]['id']}"
+        metadata, answer = PageReader(self.http, source, None).json(url, {"f": "json"})
+        return Layer.described(source, url, metadata, answer.body, self.wanted_page_size)
+
+    def count(self, reader: PageReader) -> int | None:
+        """Rows the server says the layer has; None where it neither counts nor lists ids."""
+        try:
+            answer, _ = reader.json(reader.query_url, {"where": "1=1", "returnCountOnly": "true", "f": "json"})
+        except TokenRequired:
+            raise
+        except ServiceFault:
+            ids = reader.all_ids()
+            return None if ids is None else len(ids)
         if not isinstance(answer.get("count"), int):
-            raise UnexpectedFormat(source, "a count", str(answer)[:200])
+            raise UnexpectedFormat(reader.source, "a count", str(answer)[:200])
         return int(answer["count"])
 
-    # -- pages -------------------------------------------------------------------------------------
 
-    def _pages(self, source: str, layer: Layer, expected: int) -> Iterator[tuple[Answer, dict[str, Any]]]:
-        """By offset where the server can, else from the last object id on."""
-        query = {
-            "outFields": "*",
-            "outSR": WGS84,
-            "orderByFields": f"{layer.object_id_field} ASC",
-            "returnTrueCurves": "false",
-            "returnGeometry": "true",
-            "f": "json",
-        }
-        got, last = 0, -1
-        while True:
-            if layer.supports_pagination:
-                where = {"where": "1=1", "resultOffset": got, "resultRecordCount": layer.page_size}
-            else:
-                where = {"where": f"{layer.object_id_field} > {last}"}
-            page, answer = self._json(source, f"{layer.url}/query", query | where)
-            features = page.get("features")
-            if features is None:
-                raise UnexpectedFormat(source, "features", f"an object with {sorted(page)}")
-            self._check_reference(source, page)
-            if features:
-                yield answer, page
-                got += len(features)
-                last = max(f["attributes"][layer.object_id_field] for f in features)
-            # the flag rules, not a short page; without it the server's own count does
-            if not features or (not page.get("exceededTransferLimit") and got >= expected):
-                return
-
-    @staticmethod
-    def _check_reference(source: str, page: dict[str, Any]) -> None:
-        reference = page.get("spatialReference")
-        if reference and (reference.get("latestWkid") or reference.get("wkid")) != WGS84:
-            raise WrongReference(source, WGS84, reference)
-
-    # -- one request -------------------------------------------------------------------------------
-
-    def _json(self, source: str, url: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-        """One answer as JSON, retried while that can help: errors hide in HTTP 200, bodies end early."""
-
-        def ask() -> tuple[dict[str, Any], Answer]:
-            answer = self.http.get(source, url, parameters)
-            head = answer.body[:200].lstrip()
-            if head[:1] == b"<":
-                raise UnexpectedFormat(source, "JSON", f"HTML or XML starting {head[:60]!r}")
-            try:
-                payload = orjson.loads(answer.body)
-            except orjson.JSONDecodeError as error:
-                raise TransientSourceError(
-                    source, f"JSON that ends early or is broken ({len(answer.body)} bytes): {error}"
-                ) from error
-            if fault := payload.get("error"):
-                code, message = int(fault.get("code", 0)), str(fault.get("message", ""))
-                if code in {498, 499}:
-                    raise TokenRequired(source, code, message)
-                if code in _TRANSIENT_FAULTS:
-                    raise TransientSourceError(source, f"the service answered error {code}: {message}")
-                raise ServiceFault(source, code, message, str(fault.get("details", "")))
-            return payload, answer
-
-        return self.http.retrying(source, ask)
+def part_name(match: re.Match[str]) -> str:
+    """The value of a pattern's one group as a folder's name: years as they are, names folded."""
+    text = str(match.group(1)).strip().lower()
+    return re.sub(r"[^\w]+", "-", text).strip("-")
 
 
-def page_frame(source: str, fields: list[dict[str, Any]], page: dict[str, Any]) -> pl.DataFrame:
-    """One page as columns: attributes, WKB `geometry` and the fault of a geometry that could not be read."""
-    return read_attributes(source, fields, page["features"]).with_columns(*read_geometries(page["features"]))
+def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], str]:
+    """Pages of the first way of paging that gives every row once; the first way's error where none does."""
+    first: SourceError | None = None
+    for way in rungs(reader.layer):
+        try:
+            pages = way.pages(reader, expected)
+            _check_pages(reader.source, pages, expected)
+        except EmptyPage:
+            first = first or EmptyAnswer(reader.source)
+            continue
+        except TokenRequired:
+            raise
+        except (ServiceFault, EmptyAnswer, ShortAnswer, DuplicateObjectIds) as error:
+            first = first or error
+            continue
+        return pages, way.name
+    assert first is not None
+    raise first
 
 
-def read_stored(source: str, metadata: bytes, pages: Iterable[bytes]) -> pl.DataFrame:
-    """The same rows again, from a snapshot's bodies."""
-    fields = orjson.loads(metadata)["fields"]
-    return pl.concat([page_frame(source, fields, orjson.loads(page)) for page in pages])
+def _check_pages(source: str, pages: Sequence[Page], expected: int | None) -> None:
+    """One feature sent twice, word for word (quadrants share borders), is one; two features of one id are not."""
+    if not pages:
+        raise EmptyAnswer(source)
+    ids = np.concatenate([page.ids for page in pages])
+    digests = np.concatenate([page.digests for page in pages])
+    each = pl.DataFrame({"id": ids, "a": digests[:, 0], "b": digests[:, 1]}).unique()
+    if sum(page.is_overlapping for page in pages) == 0 and each.height < len(ids):
+        check_whole(source, pl.Series(ids), expected)
+    check_whole(source, each["id"], expected)
 
 
-def check_whole(source: str, ids: pl.Series, expected: int) -> None:
+def _identity(layer: Layer, pages: Sequence[Page]) -> str:
+    """A digest of fields and features, whatever pages they came in."""
+    digests = np.unique(np.concatenate([page.digests for page in pages]), axis=0)
+    described = orjson.dumps([layer.name, layer.description.get("fields"), layer.description.get("types")])
+    return hashlib.sha256(described + digests.tobytes()).hexdigest()
+
+
+def read_stored(source: str, store: SnapshotStore, parts: Sequence[Part]) -> Iterator[pl.DataFrame]:
+    """The rows of a snapshot from its bodies, page by page; a feature that stands on two pages comes once."""
+    metadata = orjson.loads(store.read(next(p for p in parts if p.role == "metadata")))
+    oid = Layer.object_id_of(source, metadata)
+    seen: set[int] = set()
+    for part in parts:
+        if part.role == "page":
+            frame = page_frame(source, metadata, orjson.loads(store.read(part)))
+            ids = frame[oid]
+            again = [i for i in ids if i in seen] if seen else []
+            seen.update(ids)
+            yield frame.filter(~pl.col(oid).is_in(again)) if again else frame
+
+
+def check_whole(source: str, ids: pl.Series, expected: int | None) -> None:
     """Prove that as many rows came as the server counts and each of them once.
 
     Raises EmptyAnswer, DuplicateObjectIds or ShortAnswer.
@@ -224,5 +219,5 @@ def check_whole(source: str, ids: pl.Series, expected: int) -> None:
     twice = ids.filter(ids.is_duplicated()).unique().sort()
     if len(twice):
         raise DuplicateObjectIds(source, len(twice), twice.head(5).to_list())
-    if len(ids) != expected:
+    if expected is not None and len(ids) != expected:
         raise ShortAnswer(source, expected, len(ids))

@@ -5,13 +5,16 @@ Belongs here: putting the tools of a run together from its configuration. Does n
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
 from resources.errors import MixedOrigin
-from resources.http import Http
+from resources.http import Http, HostPolicy
+from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 
@@ -24,6 +27,11 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 120.0
     attempts: int = Field(4, description="Tries of a request that another try can mend")
+    policies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="How each host wants to be treated")
+    token_variables: dict[str, str] = Field(
+        default_factory=dict, description="Host -> environment variable of its token; the token itself stays there"
+    )
+    insecure_hosts: list[str] = Field(default_factory=list, description="Hosts whose certificate is NOT verified")
 
     @property
     def origin(self) -> str:
@@ -42,14 +50,29 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
 
     def http(self) -> Http:
         """Requests that go to the sandbox or to the real servers."""
+        policies = {
+            host: HostPolicy(
+                connections=int(p["connections"]),
+                pause_seconds=0 if self.hosts_file else float(p["pause_seconds"]),  # the sandbox needs no rest
+                headers=p["headers"],
+                ca_file=Path(p["ca_file"]) if p["ca_file"] else None,
+            )
+            for host, p in self.policies.items()
+        }
+        tokens = {host: os.environ[name] for host, name in self.token_variables.items() if os.environ.get(name)}
         return Http.with_hosts_file(
             Path(self.hosts_file) if self.hosts_file else None, connect_timeout=self.connect_timeout_seconds,
-            read_timeout=self.read_timeout_seconds, attempts=self.attempts,
+            read_timeout=self.read_timeout_seconds, attempts=self.attempts, policies=policies, tokens=tokens,
+            insecure_hosts=frozenset(self.insecure_hosts),
         )  # fmt: skip
 
     def snapshots(self) -> SnapshotStore:
         """Stored bodies and ledgers."""
         return SnapshotStore(Path(self.data_dir) / "snapshots")
+
+    def inbox(self) -> Inbox:
+        """Where people leave files."""
+        return Inbox(Path(self.data_dir) / "inbox")
 
     def lake(self) -> Lake:
         """Raw Parquet."""

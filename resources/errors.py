@@ -21,12 +21,17 @@ class SourceError(RestorationError):
 
 
 class TransientSourceError(SourceError):
-    """Another try may mend it: broken connection, time-out, 408, 429, 5xx, an answer cut short."""
+    """Another try may mend it: broken connection, time-out, 408, 429, 5xx, an answer cut short.
+
+    `by_size` tells failures that a smaller request may avoid.
+    """
 
     transient = True
 
-    def __init__(self, source: str, message: str, retry_after: float | None = None) -> None:
-        self.retry_after = retry_after
+    def __init__(
+        self, source: str, message: str, retry_after: float | None = None, *, by_size: bool = False
+    ) -> None:
+        self.retry_after, self.by_size = retry_after, by_size
         super().__init__(source, message)
 
 
@@ -45,7 +50,8 @@ class CertificateProblem(SourceError):
         self.url = url
         super().__init__(
             source,
-            f"the certificate of {url} cannot be verified ({reason}); TLS stays verified, add the missing authority",
+            f"the certificate of {url} cannot be verified ({reason}). TLS stays verified: add the missing authority as "
+            "`ca_file` of the host in the register, or, knowingly, name the host in RESTAURACION_INSECURE_HOSTS",
         )
 
 
@@ -61,7 +67,19 @@ class TokenRequired(ServiceFault):
     """ArcGIS 498/499: the layer asks for credentials."""
 
     def __init__(self, source: str, code: int, message: str) -> None:
-        super().__init__(source, code, message, "; the layer is restricted, ask the institution for access")
+        institution = source.partition(".")[0].upper()
+        super().__init__(
+            source, code, message,
+            f"; the layer is restricted: ask the institution for a token and set RESTAURACION_TOKEN_{institution}",
+        )  # fmt: skip
+
+
+class TooHeavy(SourceError):
+    """A body larger than what one answer may be; smaller pages may pass."""
+
+    def __init__(self, source: str, url: str, limit: int) -> None:
+        self.url, self.limit = url, limit
+        super().__init__(source, f"an answer of {url} exceeds {limit >> 20} MiB")
 
 
 class UnexpectedFormat(SourceError):
@@ -107,6 +125,13 @@ class EmptyAnswer(SourceError):
 
     def __init__(self, source: str) -> None:
         super().__init__(source, "the answer holds no rows; an empty answer never replaces a good snapshot")
+
+
+class EmptyPage(TransientSourceError):
+    """No features although the server counts some: seen for minutes on servers that restart."""
+
+    def __init__(self, source: str, expected: int | None) -> None:
+        super().__init__(source, f"a page without features where the server counts {expected}")
 
 
 class ShortAnswer(SourceError):
@@ -162,6 +187,52 @@ class WrongReference(SourceError):
     def __init__(self, source: str, expected: int, got: object) -> None:
         self.expected, self.got = expected, got
         super().__init__(source, f"asked for EPSG:{expected}, the server says {got}; coordinates are not trusted")
+
+
+class OutsidePeru(SourceError):
+    """Most geometries lie elsewhere: a wrong reference or swapped axes, not a few bad rows."""
+
+    def __init__(self, source: str, outside: int, rows: int, bounds: tuple[float, ...]) -> None:
+        self.outside, self.rows, self.bounds = outside, rows, bounds
+        super().__init__(
+            source,
+            f"{outside} of {rows} geometries lie outside Peru (bounds {[round(b, 2) for b in bounds]}); the reference is "
+            "not the one declared or the axes are swapped, and no coordinate of this answer is trusted",
+        )
+
+
+class WrongPartition(SourceError):
+    """A file of one fiscal year that holds another's rows."""
+
+    def __init__(self, source: str, partition: str, column: str, got: list[str]) -> None:
+        self.partition, self.got = partition, got
+        super().__init__(
+            source,
+            f"the file of {partition} has {column} {got}: it is (a copy of) another year's; the last good one stands",
+        )
+
+
+class SameAsAnother(SourceError):
+    """A file of one fiscal year with the very bytes of another year's."""
+
+    def __init__(self, source: str, partition: str, other: str) -> None:
+        self.partition, self.other = partition, other
+        super().__init__(source, f"the file of {partition} is byte for byte the file of {other}; it is not taken")
+
+
+class UnsafeArchive(SourceError):
+    """An archive that would write outside its folder or grow beyond measure."""
+
+    def __init__(self, source: str, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(source, f"{name} is not opened: {reason}")
+
+
+class UnsafeXml(SourceError):
+    """XML with entities or external references, which data never needs."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, f"the XML is not parsed: {reason}; entities and external references are refused")
 
 
 class BrokenFile(SourceError):

@@ -15,6 +15,8 @@ from shapely.geometry.base import BaseGeometry
 
 from resources.errors import UnexpectedFormat
 
+LABEL_SUFFIX = "__label"  # a coded value's meaning stands beside it
+DOMAIN_FAULT_COLUMN = "_domain_fault"  # codes that no domain of the layer knows; null where all are known
 FAULT_COLUMN = "_geometry_fault"  # why a geometry could not be read; null where it could or where none was sent
 
 _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -26,6 +28,51 @@ _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "esriFieldTypeSingle": pl.Float64,
     "esriFieldTypeDate": pl.Datetime("ms", "UTC"),
 }
+
+
+def page_frame(source: str, metadata: dict[str, Any], page: dict[str, Any]) -> pl.DataFrame:
+    """One page as columns: attributes, the meaning of coded values, WKB `geometry`, and what could not be read."""
+    attributes = read_attributes(source, metadata["fields"], page["features"])
+    return with_labels(metadata, attributes).with_columns(*read_geometries(page["features"]))
+
+
+def with_labels(metadata: dict[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
+    """Add `<FIELD>__label` for each field with coded values (its own or those of a row's subtype) and `_domain_fault`.
+
+    A code that the layer's metadata does not know keeps its value, has no label, and is named in `_domain_fault`.
+    """
+    domains = {f["name"]: _coded(f.get("domain")) for f in metadata["fields"] if _coded(f.get("domain"))}
+    subtype_field = str(metadata.get("typeIdField") or metadata.get("subtypeField") or "")
+    subtypes = metadata.get("types") or metadata.get("subtypes") or []
+    by_name = {f["name"].lower(): f["name"] for f in metadata["fields"]}
+    subtype_field = by_name.get(subtype_field.lower(), "")
+    ids = {str(t.get("id", t.get("code"))): t for t in subtypes}
+    if subtype_field and ids:
+        domains[subtype_field] = {code: str(t["name"]) for code, t in ids.items()}
+    labels, faults = [], []
+    for name, coded in domains.items():
+        if name not in rows.columns:
+            continue
+        code = pl.col(name).cast(pl.String).str.strip_chars()
+        label = code.replace_strict(coded, default=None, return_dtype=pl.String)
+        if subtype_field and name != subtype_field:
+            for subtype, described in ids.items():  # a subtype may have a domain of its own for a field
+                if own := _coded((described.get("domains") or {}).get(name)):
+                    mine = pl.col(subtype_field).cast(pl.String) == subtype
+                    label = (
+                        pl.when(mine).then(code.replace_strict(own, default=None, return_dtype=pl.String)).otherwise(label)
+                    )
+        labels.append(label.alias(name + LABEL_SUFFIX))
+        unknown = label.is_null() & code.is_not_null() & (code != "")
+        faults.append(pl.when(unknown).then(pl.concat_str(pl.lit(f"{name} "), code)))
+    fault = pl.concat_str(faults, separator=", ", ignore_nulls=True) if faults else pl.lit(None, pl.String)
+    return rows.with_columns(*labels, pl.when(fault != "").then(fault).alias(DOMAIN_FAULT_COLUMN))
+
+
+def _coded(domain: Any) -> dict[str, str]:
+    """Code and meaning of a domain; ranges and inherited domains have none."""
+    values = (domain or {}).get("codedValues") or []
+    return {str(v["code"]).strip(): str(v["name"]) for v in values}
 
 
 def read_attributes(source: str, fields: Sequence[dict[str, Any]], features: Sequence[dict[str, Any]]) -> pl.DataFrame:

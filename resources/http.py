@@ -1,23 +1,35 @@
-"""HTTP as a good guest: one session, verified TLS, time-outs, retries only of what another try can mend.
+"""HTTP as a good guest: one session a host, verified TLS, time-outs, retries only of what another try can mend.
 
 Belongs here: sending requests and judging status and connection. Does not: what an answer means (arcgis, wfs, downloads).
 """
 
 from __future__ import annotations
 
+import email.utils
 import json
 import logging
+import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
+import certifi
 import requests
 import tenacity
+from requests.adapters import HTTPAdapter
 
-from resources.errors import CertificateProblem, Refused, TransientSourceError
+from resources.errors import (
+    CertificateProblem,
+    Refused,
+    TokenRequired,
+    TooHeavy,
+    TransientSourceError,
+    UnexpectedFormat,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +37,20 @@ USER_AGENT = "Mozilla/5.0 (compatible; restauracion-peru/0.1; restoration data w
 SANDBOX_HEADER = "x-sandbox"
 RETRIED_STATUSES = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 60.0
+_LARGEST_BODY = 192 << 20  # bytes held in memory for one answer; SERFOR has sent 59 MB
+_CHUNK = 1 << 20
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HostPolicy:
+    """How one host wants to be treated: connections at once, seconds between requests, extra headers and authority."""
+
+    connections: int = 4
+    pause_seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +63,64 @@ class Answer:
     is_sandbox: bool
 
 
+class _Guest(HTTPAdapter):
+    """A connection pool of one host: no more connections than its policy, its own authorities beside the common ones."""
+
+    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
+        """Hand the TLS context to urllib3."""
+        return super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave authorities to the context; only whether to verify is set here."""
+        super().cert_verify(conn, url, verify, cert)
+        if verify:
+            conn.ca_certs = None
+
+
+class _Host:
+    """The one session of a host and the moment of its last request."""
+
+    def __init__(self, name: str, policy: HostPolicy, *, verify: bool, token: str | None) -> None:
+        self.policy, self._lock, self._next = policy, threading.Lock(), 0.0
+        context = ssl.create_default_context(cafile=certifi.where())
+        if policy.ca_file:
+            context.load_verify_locations(cafile=str(policy.ca_file))
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            logger.warning(
+                "TLS IS NOT VERIFIED for %s (RESTAURACION_INSECURE_HOSTS): anybody could answer in its place", name
+            )
+        self.session = requests.Session()
+        self.session.verify = verify
+        self.session.headers["User-Agent"] = USER_AGENT
+        self.session.headers.update(policy.headers)
+        if token:  # as a header: addresses end in logs and manifests, headers do not; requests drops it for other hosts
+            self.session.headers["Authorization"] = f"Bearer {token}"
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, _Guest(context, policy.connections))
+
+    def wait_turn(self) -> None:
+        """Keep the host's pause between the starts of two requests."""
+        if not self.policy.pause_seconds:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self.policy.pause_seconds
+        time.sleep(turn - now)
+
+
 @dataclass
 class Http:
     """Requests to institutions. `hosts` sends an institution's host to another address (the sandbox).
 
-    connect_timeout and read_timeout in seconds; `attempts` counts the first try.
+    connect_timeout and read_timeout in seconds; `attempts` counts the first try. `policies`, `tokens` and
+    `insecure_hosts` are by host name; a token is sent to its own host alone and never printed.
     """
 
     hosts: dict[str, str] = field(default_factory=dict)
@@ -51,10 +128,13 @@ class Http:
     read_timeout: float = 120.0
     attempts: int = 4
     first_pause: float = 1.0
+    policies: Mapping[str, HostPolicy] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    insecure_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """One session a thread: requests does not promise that one may be shared."""
-        self._local = threading.local()
+        self._opened: dict[str, _Host] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def with_hosts_file(cls, path: Path | None, **options: Any) -> Http:
@@ -62,25 +142,35 @@ class Http:
         hosts = json.loads(path.read_text()) if path else {}
         return cls(hosts=hosts, **options)
 
-    @property
-    def session(self) -> requests.Session:
-        """This thread's session."""
-        if not hasattr(self._local, "session"):
-            session = requests.Session()
-            session.headers["User-Agent"] = USER_AGENT
-            self._local.session = session
-        return self._local.session  # type: ignore[no-any-return]
+    def _host(self, url: str) -> _Host:
+        name = urlsplit(url).hostname or ""
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = _Host(
+                    name,
+                    self.policies.get(name, HostPolicy()),
+                    verify=name not in self.insecure_hosts,
+                    token=self.tokens.get(name),
+                )
+            return self._opened[name]
+
+    def connections(self, url: str) -> int:
+        """How many requests this host may have under way at once."""
+        return self._host(url).policy.connections
+
+    def is_verified(self, url: str) -> bool:
+        """Whether the certificate of the url's host is held against an authority."""
+        return (urlsplit(url).hostname or "") not in self.insecure_hosts
 
     def address(self, url: str) -> str:
-        """Where a request for `url` really goes."""
+        """Where a request for `url` really goes; accents in paths are percent-encoded as UTF-8."""
         parts = urlsplit(url)
+        path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
         base = self.hosts.get(parts.hostname or "")
-        if base is None:
-            return url
-        there = urlsplit(base)
-        return urlunsplit((there.scheme, there.netloc, parts.path, parts.query, ""))
+        there = urlsplit(base) if base else parts
+        return urlunsplit((there.scheme, there.netloc, path, parts.query, ""))
 
-    def retrying(self, source: str, work: Callable[[], T]) -> T:
+    def retrying(self, source: str, work: Callable[[], T], attempts: int | None = None) -> T:
         """Run `work` again while it fails with TransientSourceError: the only retry level there is."""
 
         def pause(state: tenacity.RetryCallState) -> float:
@@ -89,48 +179,92 @@ class Http:
             backoff = tenacity.wait_random_exponential(multiplier=self.first_pause, max=_LONGEST_PAUSE)(state)
             return min(_LONGEST_PAUSE, asked) if asked is not None else float(backoff)
 
+        def told(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            logger.warning("%s; try %s failed, trying again", error or source, state.attempt_number)
+
         retryer = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientSourceError),
-            stop=tenacity.stop_after_attempt(self.attempts),
+            stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=pause,
             reraise=True,
-            before_sleep=lambda state: logger.warning("%s: try %s failed, trying again", source, state.attempt_number),
+            before_sleep=told,
         )
         return retryer(work)
 
     def open(
-        self, source: str, url: str, *, params: Mapping[str, Any] | None = None,
+        self, source: str, url: str, *, params: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None, stream: bool = False,
     ) -> requests.Response:  # fmt: skip
-        """Send one request, without retry. Raises TransientSourceError, Refused or CertificateProblem."""
+        """Send one request (POST where `data` is given), without retry.
+
+        Raises TransientSourceError, Refused, TokenRequired (401) or CertificateProblem.
+        """
+        host = self._host(url)
+        host.wait_turn()
         try:
-            response = self.session.request(
-                "GET", self.address(url), params=params, headers=headers, stream=stream,
-                timeout=(self.connect_timeout, self.read_timeout),
+            response = host.session.request(
+                "GET" if data is None else "POST", self.address(url), params=params, data=data, headers=headers,
+                stream=stream, timeout=(self.connect_timeout, self.read_timeout),
             )  # fmt: skip
         except requests.exceptions.SSLError as error:
-            raise CertificateProblem(source, url, str(error)) from error
+            raise CertificateProblem(source, url, _root_cause(error)) from error
         except requests.exceptions.RequestException as error:
             raise TransientSourceError(
-                source, f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}"
-            ) from error
+                source, f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}",
+                by_size=isinstance(error, requests.exceptions.ReadTimeout),
+            ) from error  # fmt: skip
         if response.status_code in RETRIED_STATUSES:
             response.close()
-            raise TransientSourceError(source, f"HTTP {response.status_code} from {url}", _retry_after(response))
+            raise TransientSourceError(
+                source, f"HTTP {response.status_code} from {url}", _retry_after(response),
+                by_size=response.status_code >= 500 and response.status_code != 503,
+            )  # fmt: skip
+        if response.status_code == 401:
+            response.close()
+            raise TokenRequired(source, 401, "credentials are asked for")
         if response.status_code >= 400:
             response.close()
             raise Refused(source, url, response.status_code)
         return response
 
-    def get(self, source: str, url: str, params: Mapping[str, Any] | None = None) -> Answer:
-        """The whole body of one request, without retry; a connection cut in the body is transient."""
-        response = self.open(source, url, params=params)
-        return Answer(url, response.content, response.headers, SANDBOX_HEADER in response.headers)
+    def get(
+        self, source: str, url: str, params: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """The whole body of one request, without retry; a connection cut in the body is transient.
+
+        Raises TooHeavy for a body that would not fit in memory.
+        """
+        with self.open(source, url, params=params, data=data, stream=True) as response:
+            body = bytearray()
+            try:
+                for chunk in response.iter_content(_CHUNK):
+                    body += chunk
+                    if len(body) > _LARGEST_BODY:
+                        raise TooHeavy(source, url, _LARGEST_BODY)
+            except OSError as error:  # requests' exceptions for a connection cut in the body derive from it
+                raise TransientSourceError(
+                    source, f"the connection broke in the body: {_root_cause(error)}", by_size=True
+                ) from error
+            return Answer(url, bytes(body), response.headers, SANDBOX_HEADER in response.headers)
+
+
+def refuse_web_page(source: str, expected: str, body: bytes) -> None:
+    """Raise UnexpectedFormat for a page of a portal, a login or a firewall in place of data."""
+    head = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
+        raise UnexpectedFormat(source, expected, f"a web page (HTML) starting {bytes(body[:60])!r}")
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
+    """Seconds, or the time until a date: the header allows both."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 def _root_cause(error: BaseException) -> str:

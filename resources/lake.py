@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from resources.errors import BrokenFile, ColumnsMissing, EmptyAnswer
 
@@ -22,10 +25,33 @@ _GEO = {
     "primary_column": "geometry",
     "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
 }
+_ROWS_A_GROUP = 50_000
+_BYTES_A_GROUP = 48 << 20
+
+
+@dataclass(frozen=True)
+class CsvShape:
+    """What raw keeps of a CSV: all columns, or some (`columns`), or all of the rows that `detail_where` names and
+    `always_kept` of the others. No row is left out.
+    """
+
+    required: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    detail_where: str | None = None
+    always_kept: tuple[str, ...] = ()
+
+    def select(self, given: list[str]) -> str:
+        """The select list over the file's own columns."""
+        kept = [c for c in given if self.columns is None or c in self.columns]
+        if not self.detail_where:
+            return ", ".join(f'"{c}"' for c in kept)
+        return ", ".join(
+            f'"{c}"' if c in self.always_kept else f'case when _detailed then "{c}" end as "{c}"' for c in kept
+        )
 
 
 class Lake:
-    """Raw Parquet below one folder. A source is `institution.layer`, a partition a fiscal year or None."""
+    """Raw Parquet below one folder. A source is `institution.layer`, a partition a year, a part or None."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,41 +62,81 @@ class Lake:
         home = self.folder / "raw" / institution / layer
         return (home / partition if partition else home) / f"{snapshot_id}.parquet"
 
-    def write(self, source: str, partition: str | None, snapshot_id: str, rows: pl.DataFrame) -> Path:
-        """Write rows once; the file of a snapshot never changes."""
-        metadata = {"geo": json.dumps(_GEO)} if "geometry" in rows.columns else {}
-        marked = rows.with_columns(pl.lit(snapshot_id).alias(SNAPSHOT_COLUMN))
-        return self._place(
-            self.path(source, partition, snapshot_id), lambda path: marked.write_parquet(path, metadata=metadata)
-        )
+    @staticmethod
+    def rows(path: Path) -> int:
+        """Rows of a raw file."""
+        return int(pq.ParquetFile(path).metadata.num_rows)
+
+    @staticmethod
+    def values(path: Path, column: str) -> list[str]:
+        """Distinct values of a column, sorted."""
+        found = pl.scan_parquet(path).select(pl.col(column).drop_nulls().unique().sort()).collect()
+        return [str(v) for v in found.to_series()]
+
+    def write(self, source: str, partition: str | None, snapshot_id: str, frames: Iterator[pl.DataFrame]) -> int:
+        """Write rows once, a few at a time; the file of a snapshot never changes. Returns its rows."""
+
+        def stream(path: Path) -> None:
+            marked = (f.with_columns(pl.lit(snapshot_id).alias(SNAPSHOT_COLUMN)) for f in frames)
+            writer: pq.ParquetWriter | None = None
+            try:
+                for group in _groups(marked):
+                    table = group.to_arrow(compat_level=pl.CompatLevel.oldest())
+                    if writer is None:
+                        geo = {"geo": json.dumps(_GEO)} if "geometry" in group.columns else {}
+                        writer = pq.ParquetWriter(path, table.schema.with_metadata(geo), compression="zstd", compression_level=1)
+                    writer.write_table(table.cast(pa.schema(writer.schema)))
+            finally:
+                if writer is not None:
+                    writer.close()
+            if writer is None:
+                raise EmptyAnswer(source)
+
+        target = self._place(self.path(source, partition, snapshot_id), stream)
+        return self.rows(target)
 
     def write_csv(
-        self, source: str, partition: str | None, snapshot_id: str, csv: Path, name: str, required: list[str]
+        self, source: str, partition: str | None, snapshot_id: str, csv: Path, name: str, shape: CsvShape
     ) -> int:
         """Turn a zstd-compressed CSV of the snapshot store into Parquet, every column text; returns its rows.
 
         Raises BrokenFile for a file that ends in the middle, ColumnsMissing and EmptyAnswer.
         """
-        with duckdb.connect(":memory:") as con:
-            try:
-                columns = [row[0] for row in con.execute(f"describe {_CSV}", {"csv": str(csv)}).fetchall()]
-                if missing := [c for c in required if c not in columns]:
-                    raise ColumnsMissing(source, missing, columns)
-
-                def copy(path: Path) -> None:
-                    con.execute(
-                        f"copy (select *, $id as {SNAPSHOT_COLUMN} {_CSV}) to '{path}' (format parquet, compression zstd)",
-                        {"csv": str(csv), "id": snapshot_id},
-                    )
-
-                target = self._place(self.path(source, partition, snapshot_id), copy)
-            except duckdb.Error as error:
+        target = self.path(source, partition, snapshot_id)
+        try:
+            self._copy_csv(source, target, snapshot_id, csv, shape, "utf-8")
+        except duckdb.Error as error:
+            if "utf-8" not in str(error).lower() and "unicode" not in str(error).lower():
                 raise BrokenFile(source, name, _first_lines(error)) from error
-        rows = pl.scan_parquet(target).select(pl.len()).collect().item()
+            try:  # bytes of Windows: Latin-1 knows every byte
+                self._copy_csv(source, target, snapshot_id, csv, shape, "latin-1")
+            except duckdb.Error as again:
+                raise BrokenFile(source, name, _first_lines(again)) from again
+        rows = self.rows(target)
         if rows == 0:
             target.unlink()
             raise EmptyAnswer(source)
-        return int(rows)
+        return rows
+
+    def _copy_csv(
+        self, source: str, target: Path, snapshot_id: str, csv: Path, shape: CsvShape, encoding: str
+    ) -> None:
+        with duckdb.connect(":memory:") as con:
+            con.execute("set preserve_insertion_order = true")  # a row is found again by its number
+            read = _CSV.format(encoding=encoding)
+            columns = [row[0] for row in con.execute(f"describe from {read}", {"csv": str(csv)}).fetchall()]
+            if missing := [c for c in shape.required if c not in columns]:
+                raise ColumnsMissing(source, missing, columns)
+            detailed = f"(select *, ({shape.detail_where}) as _detailed from {read})" if shape.detail_where else read
+            query = f"select {shape.select(columns)}, $id as {SNAPSHOT_COLUMN} from {detailed}"
+
+            def copy(path: Path) -> None:
+                con.execute(
+                    f"copy ({query}) to '{path}' (format parquet, compression zstd)",
+                    {"csv": str(csv), "id": snapshot_id},
+                )
+
+            self._place(target, copy)
 
     @staticmethod
     def _place(target: Path, write: Callable[[Path], None]) -> Path:
@@ -87,9 +153,21 @@ class Lake:
 
 # strict: a row with too few or too many fields, or a quote that never closes, is an error and not a guess
 _CSV = (
-    "from read_csv($csv, compression = 'zstd', header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"',"
-    " strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 20000000)"
+    "read_csv($csv, compression = 'zstd', header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"',"
+    " strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 20000000, encoding = '{encoding}')"
 )
+
+
+def _groups(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Pages gathered to row groups of a useful size, within bounds of memory."""
+    held: list[pl.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if sum(f.height for f in held) >= _ROWS_A_GROUP or sum(f.estimated_size() for f in held) >= _BYTES_A_GROUP:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
 
 
 def _first_lines(error: duckdb.Error) -> str:

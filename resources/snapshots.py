@@ -50,6 +50,7 @@ class Manifest:
     disclaimer: str
     is_sandbox: bool
     parts: list[Part]
+    tls_verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,97 @@ class Attempt:
 
 @dataclass
 class Draft:
-    """Parts of a fetch in progress; nothing of it counts before `SnapshotStore.commit`."""
+    """Parts of a fetch in progress; nothing of it counts before `SnapshotStore.commit`.
+
+    `identity` is a digest of the content where the bodies themselves are not it: pages may be cut elsewhere and carry
+    the time of the answer while every feature is the same.
+    """
 
     store: SnapshotStore
     parts: list[Part] = field(default_factory=list)
+    identity: str | None = None
     is_sandbox: bool = False
+    tls_verified: bool = True
     etag: str | None = None
     last_modified: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    made: list[Path] = field(default_factory=list)
 
     def add(self, role: str, chunks: bytes | Iterable[bytes]) -> Part:
         """Store one body, given whole or in chunks."""
-        part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks)
+        part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks, self.made)
         self.parts.append(part)
         return part
 
+    def discard(self) -> None:
+        """Forget the parts, and remove the bodies that no other snapshot had stored before."""
+        for path in self.made:
+            path.unlink(missing_ok=True)
+        self.made.clear()
+        self.parts.clear()
+
     @property
     def snapshot_id(self) -> str:
-        """Named by content: the same bodies in the same order are the same snapshot."""
+        """Named by content: the same content, or the same bodies in the same order, is the same snapshot."""
+        if self.identity:
+            return self.identity[:16]
         listing = "\n".join(f"{part.role} {part.sha256}" for part in self.parts)
         return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
-class SnapshotStore:
-    """Snapshots below one folder. A source is `institution.layer`, a partition a fiscal year or None."""
+class BlobWriter:
+    """Compresses and checksums bytes as they come, into a scratch file that becomes a blob at `finish`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    As a context it removes the scratch file of a body that was never finished.
+    """
+
+    def __init__(self, store: SnapshotStore, role: str) -> None:
+        folder = store.folder / "blobs"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store, self.role, self.size = store, role, 0
+        self._digest = hashlib.sha256()
+        handle, self._scratch = tempfile.mkstemp(dir=folder, suffix=".part")
+        self._raw = os.fdopen(handle, "wb")
+        self._compressor = zstandard.ZstdCompressor(_ZSTD_LEVEL).stream_writer(self._raw, closefd=False)
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes."""
+        self._digest.update(chunk)
+        self.size += len(chunk)
+        self._compressor.write(chunk)
+
+    def finish(self, made: list[Path] | None = None) -> Part:
+        """Close the body and put it under its checksum."""
+        self._compressor.close()
+        self._raw.close()
+        sha256 = self._digest.hexdigest()
+        target = self._store.blob_path(sha256)
+        target.parent.mkdir(exist_ok=True)
+        if target.exists():
+            os.unlink(self._scratch)
+        else:
+            os.replace(self._scratch, target)
+            if made is not None:
+                made.append(target)
+        return Part(self.role, sha256, self.size)
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._scratch)
+
+
+class SnapshotStore:
+    """Snapshots below one folder. A source is `institution.layer`, a partition a year, a part or None.
+
+    With `until` (UTC, ISO 8601) the store is as it was then: later attempts are not seen.
+    """
+
+    def __init__(self, folder: Path, until: str | None = None) -> None:
+        self.folder, self.until = folder, until
 
     def draft(self) -> Draft:
         """Start collecting a fetch."""
@@ -103,25 +168,24 @@ class SnapshotStore:
         """Where a body lies."""
         return self.folder / "blobs" / sha256[:2] / f"{sha256}.zst"
 
-    def put(self, role: str, chunks: Iterable[bytes]) -> Part:
-        """Compress and store bytes under their checksum; bytes already there are not written again."""
-        (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
-        digest, size = hashlib.sha256(), 0
-        handle, scratch = tempfile.mkstemp(dir=self.folder / "blobs", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as raw, zstandard.ZstdCompressor(_ZSTD_LEVEL).stream_writer(raw) as writer:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += len(chunk)
-                    writer.write(chunk)
-            target = self.blob_path(digest.hexdigest())
-            target.parent.mkdir(exist_ok=True)
-            os.replace(scratch, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(scratch)
-            raise
-        return Part(role, digest.hexdigest(), size)
+    def writer(self, role: str) -> BlobWriter:
+        """Store a body bit by bit."""
+        return BlobWriter(self, role)
+
+    def put(self, role: str, chunks: Iterable[bytes], made: list[Path] | None = None) -> Part:
+        """Compress and store bytes under their checksum; bytes already there are not written again.
+
+        The path of a body that was not there before is added to `made`.
+        """
+        with self.writer(role) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+            return writer.finish(made)
+
+    def open(self, part: Part) -> Any:
+        """A stored body as a stream of its bytes."""
+        raw = self.blob_path(part.sha256).open("rb")
+        return zstandard.ZstdDecompressor().stream_reader(raw, closefd=True)
 
     def read(self, part: Part) -> bytes:
         """One stored body, whole. Raises CorruptSnapshot."""
@@ -146,12 +210,14 @@ class SnapshotStore:
         path = self._home(source, partition) / "ledger.jsonl"
         if not path.exists():
             return []
-        return [Attempt(**json.loads(line)) for line in path.read_text().splitlines() if line]
+        attempts = [Attempt(**json.loads(line)) for line in path.read_text().splitlines() if line]
+        return [a for a in attempts if self.until is None or a.at <= self.until]
 
     def partitions(self, source: str) -> list[str]:
         """Partitions that were ever attempted, sorted."""
         home = self._home(source, None)
-        return sorted(p.parent.name for p in home.glob("*/ledger.jsonl"))
+        tried = sorted(p.parent.name for p in home.glob("*/ledger.jsonl"))
+        return [t for t in tried if self.until is None or self.attempts(source, t)]
 
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
         """The last good snapshot."""
@@ -178,11 +244,13 @@ class SnapshotStore:
         if current and rows < current.rows * (1 - allowed_shrink):
             raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
         if current and current.snapshot_id == draft.snapshot_id:
+            if [p.sha256 for p in current.parts] != [p.sha256 for p in draft.parts]:
+                draft.discard()  # the same content in other bodies: those of the first time are kept
             return self.unchanged(source, partition, current), False
         now = _now()
         manifest = Manifest(
             draft.snapshot_id, source, partition, url, draft.parameters, now, rows, rows_at_server, draft.etag,
-            draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts,
+            draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts, draft.tls_verified,
         )  # fmt: skip
         home = self._home(source, partition)
         home.mkdir(parents=True, exist_ok=True)

@@ -1,30 +1,59 @@
 """Whole feature types from a WFS 2.0.
 
-Belongs here: hits, sorted pages, axis order proved by where Peru lies. Does not: keeping the result (snapshots).
+Belongs here: capabilities, hits, sorted pages, formats, axis order proved by where Peru lies. Does not: keeping the result
+(snapshots.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 import polars as pl
 import shapely
-from defusedxml import ElementTree
+from defusedxml import DefusedXmlException, ElementTree
 
+from resources import vectors
 from resources.arcgis import Fetched, check_whole
-from resources.errors import ColumnsMissing, ServiceFault, TransientSourceError, UnexpectedFormat, WrongReference
-from resources.http import Answer, Http
-from resources.snapshots import Draft
+from resources.errors import (
+    ColumnsMissing,
+    EmptyAnswer,
+    ServiceFault,
+    TransientSourceError,
+    UnexpectedFormat,
+    UnsafeXml,
+    WrongReference,
+)
+from resources.http import Answer, Http, refuse_web_page
+from resources.snapshots import Draft, Part, SnapshotStore
 
 PERU_BOX = (-82.0, -19.0, -68.0, 1.0)  # west, south, east, north
 _PAGE = 1_000
+_JSON = re.compile(r"json", re.IGNORECASE)
+_GML = re.compile(r"gml", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a server says of itself: a page it hands out at most, whether it pages, the formats it writes."""
+
+    page_size: int
+    pages: bool
+    output_format: str
+
+    @property
+    def is_json(self) -> bool:
+        """GeoJSON; else GML."""
+        return bool(_JSON.search(self.output_format))
 
 
 class Wfs:
-    """Reads feature types as GeoJSON."""
+    """Reads feature types, as GeoJSON where the server writes it and as GML where it does not."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
@@ -32,84 +61,146 @@ class Wfs:
     def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> Fetched:
         """Fetch a feature type whole into `draft`; its rows are properties as text and WKB `geometry`.
 
-        Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree.
+        Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree. Where
+        the server does not tell how many there are ("unknown"), pages are asked for until one is empty.
         """
         base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": type_name}
-        expected = self._hits(source, url, base)
-        draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326"}
-        pages: list[list[dict[str, Any]]] = []
-        got = 0
-        while got < expected:
-            page = base | {
-                "outputFormat": "application/json",
-                "srsName": "EPSG:4326",
-                "sortBy": unique_attribute,
-                "startIndex": got,
-                "count": _PAGE,
-            }
-            collection, answer = self._features(source, url, page)
-            features = collection["features"]
-            if not features:
+        able = self.capabilities(source, url)
+        expected = self.hits(source, url, base)
+        draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326", "outputFormat": able.output_format}
+        draft.tls_verified = self.http.is_verified(url)
+        ids: list[str] = []
+        digests: list[bytes] = []
+        while True:
+            page = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
+            if able.pages or len(ids):
+                page |= {"sortBy": unique_attribute, "startIndex": len(ids), "count": able.page_size}
+            frame, answer = self._page(source, url, page, able)
+            if frame.is_empty():
                 break
+            if unique_attribute not in frame.columns:
+                raise ColumnsMissing(source, [unique_attribute], frame.columns)
             draft.add("page", answer.body)
             draft.is_sandbox |= answer.is_sandbox
-            pages.append(features)
-            got += len(features)
-        if pages and unique_attribute not in pages[0][0]["properties"]:
-            raise ColumnsMissing(source, [unique_attribute], list(pages[0][0]["properties"]))
-        check_whole(source, pl.Series([f["properties"][unique_attribute] for page in pages for f in page]), expected)
-        return Fetched(expected, lambda: pl.concat([_frame(source, page) for page in pages]))
+            came = [str(v) for v in frame[unique_attribute]]
+            ids += came
+            digests += [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
+            if (expected is not None and len(ids) >= expected) or not able.pages:
+                break
+            if ids[0] in came and len(ids) > len(came):
+                break  # the server ignores startIndex; the count, or the repeated ids, will tell
+        if not ids:
+            raise EmptyAnswer(source)
+        check_whole(source, pl.Series(ids), expected)
+        draft.identity = hashlib.sha256(type_name.encode() + b"".join(sorted(digests))).hexdigest()
+        parts = list(draft.parts)
+        return Fetched(len(ids), expected, lambda: read_stored(source, draft.store, parts))
 
-    def _hits(self, source: str, url: str, base: dict[str, Any]) -> int:
-        def ask() -> int:
+    def capabilities(self, source: str, url: str) -> Capabilities:
+        """What the server can; a capabilities document that says nothing means the standard's own defaults."""
+
+        def ask() -> Any:
+            answer = self.http.get(source, url, {"service": "WFS", "version": "2.0.0", "request": "GetCapabilities"})
+            return parse_xml(source, answer)
+
+        root = self.http.retrying(source, ask)
+        constraints: dict[str, str] = {}
+        formats: list[str] = []
+        for element in root.iter():
+            name = element.tag.rpartition("}")[2]
+            if name == "Constraint":
+                default = next((e.text or "" for e in element.iter() if e.tag.endswith("DefaultValue")), "")
+                constraints[str(element.get("name"))] = default.strip()
+            if name in {"Parameter"} and str(element.get("name")).lower() == "outputformat":
+                formats += [(e.text or "").strip() for e in element.iter() if e.tag.endswith("}Value")]
+            if name == "Format":
+                formats.append((element.text or "").strip())
+        offered = [f for f in formats if _JSON.search(f) and "jsonp" not in f and "callback" not in f] or [
+            f for f in formats if _GML.search(f)
+        ]
+        wanted = next((f for f in offered if f == "application/json"), offered[0] if offered else "application/json")
+        default = constraints.get("CountDefault", "")
+        return Capabilities(
+            page_size=min(_PAGE, int(default)) if default.isdigit() and int(default) > 0 else _PAGE,
+            pages=constraints.get("ImplementsResultPaging", "TRUE").upper() != "FALSE",
+            output_format=wanted,
+        )
+
+    def hits(self, source: str, url: str, base: dict[str, Any]) -> int | None:
+        """Features that the server counts; None where it says "unknown"."""
+
+        def ask() -> str:
             answer = self.http.get(source, url, base | {"resultType": "hits"})
-            return int(_xml(source, answer).attrib["numberMatched"])
+            return str(parse_xml(source, answer).attrib.get("numberMatched", "unknown"))
 
-        return self.http.retrying(source, ask)
+        text = self.http.retrying(source, ask)
+        return int(text) if text.isdigit() else None
 
-    def _features(self, source: str, url: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-        def ask() -> tuple[dict[str, Any], Answer]:
+    def _page(
+        self, source: str, url: str, parameters: dict[str, Any], able: Capabilities
+    ) -> tuple[pl.DataFrame, Answer]:
+        def ask() -> tuple[pl.DataFrame, Answer]:
             answer = self.http.get(source, url, parameters)
-            if answer.body.lstrip()[:1] == b"<":
-                _xml(source, answer)
-                raise UnexpectedFormat(source, "GeoJSON", "XML")
-            try:
-                return orjson.loads(answer.body), answer
-            except orjson.JSONDecodeError as error:
-                raise TransientSourceError(source, f"GeoJSON that ends early ({len(answer.body)} bytes)") from error
+            refuse_web_page(source, able.output_format, answer.body)
+            return read_page(source, answer.body), answer
 
         return self.http.retrying(source, ask)
 
 
-def _xml(source: str, answer: Answer) -> Any:
-    """A parsed document; an exception report, which can come with HTTP 200, is raised."""
+def parse_xml(source: str, answer: Answer | bytes) -> Any:
+    """A parsed document without entities or external references; an exception report, which can come with HTTP 200, is
+    raised. Raises UnsafeXml, ServiceFault, or TransientSourceError for a document that ends early.
+    """
+    body = answer if isinstance(answer, bytes) else answer.body
+    refuse_web_page(source, "XML", body)
     try:
-        root = ElementTree.fromstring(answer.body)
+        root = ElementTree.fromstring(body, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise UnsafeXml(source, type(error).__name__) from error
     except ElementTree.ParseError as error:
         raise TransientSourceError(source, f"XML that ends early or is broken: {error}") from error
-    if root.tag.endswith("ExceptionReport"):
-        texts = [e.text or "" for e in root.iter() if e.tag.endswith("ExceptionText")]
+    if root.tag.endswith(("ExceptionReport", "ServiceExceptionReport")):
+        texts = [(e.text or "").strip() for e in root.iter() if e.tag.endswith(("ExceptionText", "ServiceException"))]
         raise ServiceFault(source, 400, "; ".join(texts))
     return root
 
 
+def read_page(source: str, body: bytes) -> pl.DataFrame:
+    """One page, GeoJSON or GML, as properties in text and WKB `geometry`."""
+    if body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
+        parse_xml(source, body)  # refuses what is unsafe before GDAL sees it
+        return vectors.read_bytes(source, body, ".gml")
+    try:
+        collection = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise TransientSourceError(source, f"GeoJSON that ends early ({len(body)} bytes)") from error
+    if not isinstance(collection, dict) or "features" not in collection:
+        raise UnexpectedFormat(source, "a GeoJSON feature collection", str(collection)[:120])
+    return _frame(source, collection["features"])
+
+
 def _frame(source: str, features: list[dict[str, Any]]) -> pl.DataFrame:
-    names = list(features[0]["properties"])
+    if not features:
+        return pl.DataFrame()
+    names = list(dict.fromkeys(name for f in features for name in f["properties"]))
     columns = [
         pl.Series(
             name, [None if (v := f["properties"].get(name)) is None else str(v) for f in features], dtype=pl.String
         )
         for name in names
     ]
-    geometries = shapely.from_geojson([orjson.dumps(f["geometry"]).decode() for f in features])
-    return pl.DataFrame(
-        [*columns, pl.Series("geometry", shapely.to_wkb(longitude_first(source, geometries)).tolist(), dtype=pl.Binary)]
+    geometries = shapely.from_geojson(
+        [orjson.dumps(f["geometry"]).decode() if f.get("geometry") else None for f in features]
     )
+    return pl.DataFrame([*columns, pl.Series("geometry", shapely.to_wkb(geometries).tolist(), dtype=pl.Binary)])
 
 
-def read_stored(source: str, pages: Iterable[bytes]) -> pl.DataFrame:
-    """The same rows again, from a snapshot's bodies."""
-    return pl.concat([_frame(source, orjson.loads(page)["features"]) for page in pages])
+def read_stored(source: str, store: SnapshotStore, parts: Sequence[Part]) -> Iterator[pl.DataFrame]:
+    """The rows of a snapshot from its bodies, page by page, longitude first."""
+    for part in parts:
+        frame = read_page(source, store.read(part))
+        turned = longitude_first(source, shapely.from_wkb(frame["geometry"].to_numpy()))
+        yield frame.with_columns(pl.Series("geometry", shapely.to_wkb(turned).tolist(), dtype=pl.Binary))
 
 
 def longitude_first(source: str, geometries: Any) -> Any:
@@ -118,6 +209,8 @@ def longitude_first(source: str, geometries: Any) -> Any:
     Raises WrongReference when neither order lies in Peru.
     """
     west, south, east, north = shapely.total_bounds(geometries)
+    if np.isnan(west):
+        return geometries  # no geometry at all
     if PERU_BOX[0] <= west and east <= PERU_BOX[2] and PERU_BOX[1] <= south and north <= PERU_BOX[3]:
         return geometries
     if PERU_BOX[0] <= south and north <= PERU_BOX[2] and PERU_BOX[1] <= west and east <= PERU_BOX[3]:

@@ -9,14 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.geography import DEGRADED_HA_BY_YEAR
+from sandbox.surroundings import SUBZONES, ZONES
 
 MINAM = "geoservidorperu.minam.gob.pe"
 SERFOR = "geo.serfor.gob.pe"
 SERNANP = "geoservicios.sernanp.gob.pe"
 INEI = "geoespacial.inei.gob.pe"
+INEI_FILES = "ide.inei.gob.pe"
+OPEN_DATA = "www.datosabiertos.gob.pe"
+ANA = "www.idep.gob.pe"
 MEF = "fs.datosabiertos.mef.gob.pe"
+CONSULTA = "apps5.mineco.gob.pe"
+FAO = "api.data.apps.fao.org"
 
-HOSTS = (MINAM, SERFOR, SERNANP, INEI, MEF)
+HOSTS = (MINAM, SERFOR, SERNANP, INEI, INEI_FILES, OPEN_DATA, ANA, MEF, CONSULTA, FAO)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class Layer:
     geometry: str = "esriGeometryPolygon"
     stored_wkid: int = 4326
     supports_pagination: bool = True
+    group: int = -1
+    subtype_field: str = ""
+    subtypes: tuple[tuple[int, str, tuple[tuple[str, tuple[tuple[int | str, str], ...]], ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,68 @@ _ANP = (
     Field("anp_cate", "String"),
 )
 
+_MERESE = (
+    Field("OBJECTID", "OID"),
+    Field("COD_ACUERD", "String"),
+    Field("NOM_ACUERD", "String"),
+    Field("MODALIDAD", "String"),
+    Field("CONTRIBUY", "String"),
+    Field("UBIGEO", "String", length=6),
+    Field("FEC_SUSCR", "Date"),
+    Field("AREA_HA", "Double"),
+)
+_OECM = (
+    Field("OBJECTID", "OID"),
+    Field("COD_OMEC", "String"),
+    Field("NOM_OMEC", "String"),
+    Field("TIPO_OMEC", "String"),
+    Field("FEC_RECON", "Date"),
+    Field("AREA_HA", "Double"),
+)
+_INTERVENTION = (
+    Field("OBJECTID", "OID"),
+    Field("CODIGO", "String"),
+    Field("NOMBRE", "String"),
+    Field("DIRECCION", "String"),
+    Field("TIPO_INTER", "String"),
+    Field("ESTADO", "String"),
+    Field("UBIGEO", "String", length=6),
+)
+_ZONING = (
+    Field("OBJECTID", "OID"),
+    Field("FUENTE", "String"),
+    Field("DOCREG", "String"),
+    Field("NOMDEP", "String"),
+    Field("NOMPRO", "String"),
+    Field("NOMDIS", "String"),
+    Field("DOCLEG", "String"),
+    Field("CATZFO", "Integer"),
+    Field("SCAZFO", "Integer"),
+    Field("SUPAPR", "Double"),
+)
+_FRAGILE = (
+    Field("OBJECTID", "OID"),
+    Field("CODECO", "String"),
+    Field("NOMECO", "String"),
+    Field("TIPECO", "String"),
+    Field("NOMDEP", "String"),
+    Field("NOMDIS", "String"),
+    Field("DOCLEG", "String"),
+    Field("SUPAPR", "Double"),
+)
+_WATERSHED = (Field("OBJECTID", "OID"), Field("CODIGO", "String"), Field("NOMBRE", "String"), Field("AREA_KM2", "Double"))
+
+
+def _conservation(prefix: str) -> tuple[Field, ...]:
+    texts = ("codi", "nomb", "cate", "ubpo", "balec")
+    return (
+        Field("OBJECTID", "OID"),
+        *(Field(f"{prefix}_{name}", "String") for name in texts),
+        Field(f"{prefix}_suleg", "Double"),
+        Field(f"{prefix}_felec", "Date"),
+    )
+
+
 _YEARS_DOWN = sorted(DEGRADED_HA_BY_YEAR, reverse=True)
 
 SERVICES = (
@@ -156,12 +227,76 @@ SERVICES = (
         "sernanp_visor/servicio_descarga",
         (
             Layer(0, "Áreas Naturales Protegidas", None),
-            Layer(1, "ANP de Administración Nacional Definitivas", "protected_areas", _ANP, supports_pagination=False),
+            Layer(1, "ANP de Administración Nacional Definitivas", "protected_areas", _ANP, supports_pagination=False, group=0),
+            Layer(3, "Área de Conservación Regional", "regional_areas", _conservation("acr"), group=0),
+            Layer(4, "Área de Conservación Privada", "private_areas", _conservation("acp"), group=0),
+            Layer(8, "Zonas de Amortiguamiento", "buffer_zones", _conservation("za")),
         ),
         max_record_count=200_000,
+    ),
+    Service(
+        MINAM,
+        "/arcgis/rest/services",
+        "RUMERESE/Servicio_Merese",
+        (Layer(0, "Acuerdos_MERESE", "merese_agreements", _MERESE),),
+    ),
+    Service(
+        MINAM,
+        "/arcgis/rest/services",
+        "Servicio_OMEC",
+        (Layer(0, "OMEC reconocidas", "oecms", _OECM, stored_wkid=32718),),
+    ),
+    Service(
+        MINAM,
+        "/arcgis/rest/services",
+        "Servicios_ProyectosMINAM/Servicios_intervenciones_MINAM",
+        tuple(
+            Layer(i, f"Intervenciones {name}", f"interventions_{name}", _INTERVENTION)
+            for i, name in ((6, "DGOTGIRN"), (8, "PNCBMCC"), (10, "DGDB"))
+        ),
+    ),
+    Service(
+        SERFOR,
+        "/geoservicios/rest/services",
+        "Servicios_OGC/Zonificacion_Forestal",
+        (
+            Layer(
+                0,
+                "Zonificación forestal",
+                "forest_zoning",
+                _ZONING,
+                subtype_field="CATZFO",
+                subtypes=tuple(
+                    (code, name, ((("SCAZFO", SUBZONES[code]),) if code in SUBZONES else ())) for code, name in ZONES
+                ),
+            ),
+        ),
+        max_record_count=10_000,
+    ),
+    Service(
+        SERFOR,
+        "/geoservicios/rest/services",
+        "Servicios_OGC/Inventario_Forestal",
+        (Layer(0, "Ecosistemas frágiles", "fragile_ecosystems", _FRAGILE),),
+        max_record_count=10_000,
+    ),
+    Service(
+        ANA,
+        "/geoportal/rest/services",
+        "INSTITUCIONALES/ANA_WMS",
+        (Layer(8, "Unidades hidrográficas", "watersheds", _WATERSHED),),
     ),
 )
 
 WFS_PATH = "/geoserver/Interoperabilidad/ows"
 WFS_TYPE = "Interoperabilidad:ig_distrito"
+WFS_TYPES = {
+    WFS_TYPE: "districts",
+    "Interoperabilidad:ig_provincia": "provinces",
+    "Interoperabilidad:ig_departamento": "departments",
+}
 FILES_PATH = "/datastorefiles"
+# host -> what stands before a file's name in its path
+FILE_HOSTS = {MEF: FILES_PATH, OPEN_DATA: "/sites/default/files", INEI_FILES: "/files"}
+CONSULTA_PATH = "/transparencia/mensual/Navegar_7.aspx"
+FERM_PATH = "/api/v2/bigquery"

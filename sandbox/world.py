@@ -21,7 +21,19 @@ import shapely
 from sandbox.budget import make_budget
 from sandbox.geography import Ground, area_ha, make_ground
 from sandbox.initiatives import Registries, make_initiatives, make_registries
+from sandbox.inbox import write_inbox
 from sandbox.investments import make_investments
+from sandbox.surroundings import make_surroundings
+from sandbox.witnesses import (
+    LONG_FROM,
+    closed_investments,
+    consulta_amigable,
+    crosswalk,
+    district_archive,
+    ferm,
+    gaps,
+    long_file,
+)
 
 DEFAULT_SEED = 2030
 LAST_FISCAL_YEAR = 2025
@@ -43,6 +55,11 @@ class World:
     def files(self) -> Path:
         """Files of MEF and Invierte.pe."""
         return self.folder / "files"
+
+    @property
+    def inbox(self) -> Path:
+        """What institutions left in the inbox, a folder each."""
+        return self.folder / "inbox"
 
     @property
     def truth(self) -> Path:
@@ -85,15 +102,33 @@ def _make(world: World, seed: int, scale: float) -> None:
     registries.minam_points.write_parquet(world.layers / "minam_points.parquet")
     registries.serfor_polygons.write_parquet(world.layers / "serfor_polygons.parquet")
     for year, frame in budget.files.items():
-        suffix = "Gasto-Devengado" if year < 2025 else "Gasto-Devengado-Mensual"
-        frame.write_csv(world.files / f"{year}-{suffix}.csv", include_bom=True, quote_style="always")
+        monthly = "" if year < 2025 else "-Mensual"
+        _csv(world, f"{year}-Gasto-Devengado{monthly}", frame)
+        if year >= LONG_FROM:
+            _csv(world, f"{year}-Gasto{monthly}", long_file(frame))
+        (world.files / f"consulta_{year}.html").write_text(consulta_amigable(year, frame), encoding="utf-8")
     investments = make_investments(seed, scale, initiatives)
-    investments.write_csv(world.files / "DETALLE_INVERSIONES.csv", include_bom=True, quote_style="always")
+    closed, deactivated = closed_investments(seed, investments)
+    _csv(world, "DETALLE_INVERSIONES", investments)
+    _csv(world, "CIERRE_INVERSIONES", closed)
+    _csv(world, "INVERSIONES_DESACTIVADAS", deactivated)
+    _csv(world, "INVERSIONES_BRECHAS", gaps(seed, investments, initiatives))
+    (world.files / "ferm.json").write_bytes(orjson.dumps(ferm(seed, initiatives)))
+    crosswalk_text = crosswalk().write_csv(quote_style="always")
+    (world.files / "ubigeo_equivalencia_inei_reniec.csv").write_bytes(crosswalk_text.encode("latin-1"))  # as published
+    (world.files / "Distrito.rar").write_bytes(district_archive(ground.districts))
+    for name, frame in make_surroundings(seed, ground).items():
+        _layer(world, name, frame)
+    write_inbox(world.inbox, seed, ground)
     _write_truth(world, registries, ground)
     budget.truth_spending.write_parquet(world.truth / "spending.parquet")
     for path in world.files.iterdir():
         os.utime(path, (MADE_AT.timestamp(), MADE_AT.timestamp()))
     (world.folder / "world.json").write_text(json.dumps({"seed": seed, "scale": scale, "is_sandbox": True}))
+
+
+def _csv(world: World, name: str, frame: pl.DataFrame) -> None:
+    frame.write_csv(world.files / f"{name}.csv", include_bom=True, quote_style="always")
 
 
 def _esri(wkb: bytes) -> str:
@@ -131,6 +166,17 @@ def _write_ground(world: World, ground: Ground) -> None:
         ubigeo="ubigeo", departamen="department_name", provincia="province_name", distrito="district_name",
         capital="capital_name", geometry=pl.Series([shapely.to_geojson(g) for g in shapely.from_wkb(ground.districts["geometry"])]),
     ).write_parquet(world.layers / "districts.parquet")  # fmt: skip
+    for level, digits, columns in (
+        ("provinces", 4, {"provincia": "province_name", "departamen": "department_name"}),
+        ("departments", 2, {"departamen": "department_name"}),
+    ):
+        units = ground.districts.with_columns(pl.col("ubigeo").str.slice(0, digits)).sort("ubigeo")
+        merged = [
+            {"ubigeo": unit, **{theirs: frame[ours][0] for theirs, ours in columns.items()},
+             "geometry": shapely.to_geojson(shapely.union_all(shapely.from_wkb(frame["geometry"].to_numpy())))}
+            for (unit,), frame in units.partition_by("ubigeo", as_dict=True).items()
+        ]  # fmt: skip
+        pl.DataFrame(merged).write_parquet(world.layers / f"{level}.parquet")
 
 
 def _write_truth(world: World, registries: Registries, ground: Ground) -> None:

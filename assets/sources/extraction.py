@@ -1,29 +1,40 @@
 """From a register entry to a snapshot and its raw Parquet, or to the last good one and a reason.
 
-Belongs here: the one order of fetching, proving, keeping. Does not: protocols (resources) or events (raw.py). No Dagster.
+Belongs here: the one order of fetching, proving, keeping. Does not: how each kind is read (doors.py) or events (raw.py).
+No Dagster.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import polars as pl
 import shapely
 
+from assets.sources.doors import Doors
 from assets.sources.register import SourceLayer
-from resources import arcgis, wfs
-from resources.arcgis import ArcGIS
-from resources.downloads import Downloads
-from resources.errors import ColumnsMissing, SourceError, UnreadableAnswer
+from resources.errors import (
+    ColumnsMissing,
+    EmptyAnswer,
+    OutsidePeru,
+    SameAsAnother,
+    SourceError,
+    UnreadableAnswer,
+    WrongPartition,
+)
 from resources.http import Http
+from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import Draft, Manifest, SnapshotStore
+from resources.wfs import PERU_BOX
 
 logger = logging.getLogger(__name__)
 
@@ -55,91 +66,148 @@ class Refreshed:
 class Extraction:
     """Reads sources into a snapshot store and a lake."""
 
-    def __init__(self, http: Http, store: SnapshotStore, lake: Lake) -> None:
+    def __init__(self, http: Http, store: SnapshotStore, lake: Lake, inbox: Inbox | None = None) -> None:
         self.http, self.store, self.lake = http, store, lake
+        self.inbox = inbox or Inbox(store.folder.parent / "inbox")
+        self.doors = Doors(http, store, lake, self.inbox)
+
+    # -- many --------------------------------------------------------------------------------------
 
     def refresh_all(self, jobs: Sequence[Job]) -> list[Refreshed]:
-        """Read many sources: hosts side by side, each host's sources one after the other."""
+        """Read many sources: hosts side by side, each host's sources one after the other.
+
+        A job without a partition for a source in parts stands for each part that there is now or ever was.
+        """
         by_host: dict[str, list[Job]] = defaultdict(list)
         for layer, partition in jobs:
             by_host[urlsplit(layer.url).netloc].append((layer, partition))
 
         def one_host(queue: list[Job]) -> list[Refreshed]:
-            return [self.refresh(layer, partition) for layer, partition in queue]
+            return [refreshed for job in queue for refreshed in self._job(*job)]
 
         with ThreadPoolExecutor(max_workers=max(1, len(by_host))) as pool:
             done = [refreshed for host in pool.map(one_host, by_host.values()) for refreshed in host]
-        order = {(layer.source, partition): i for i, (layer, partition) in enumerate(jobs)}
-        return sorted(done, key=lambda r: order[r.layer.source, r.partition])
+        order = {layer.source: i for i, (layer, _) in enumerate(jobs)}
+        return sorted(done, key=lambda r: (order[r.layer.source], r.partition or ""))
+
+    def _job(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
+        if partition is not None or not layer.is_in_parts:
+            return [self.refresh(layer, partition)]
+        known = self.store.partitions(layer.source)
+        try:
+            parts = self.doors.parts(layer)
+        except (SourceError, *_ODD_ANSWERS) as caught:
+            return [self._failed(layer, part, caught) for part in known or [None]]
+        if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands
+            stand = [Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts]
+            return [*stand, *(self.refresh(layer, part) for part in parts)]
+        return [self.refresh(layer, part) for part in sorted({*parts, *known})]
+
+    # -- one ---------------------------------------------------------------------------------------
 
     def refresh(self, layer: SourceLayer, partition: str | None = None) -> Refreshed:
         """Read one source. A failure is remembered and reported, and the last good snapshot stands."""
-        source = layer.source
         try:
             manifest, is_new = self._read(layer, partition)
             return Refreshed(layer, partition, manifest, is_new, error=None)
         except (SourceError, *_ODD_ANSWERS) as caught:
-            if isinstance(caught, SourceError):
-                error = caught
-            else:
-                logger.exception("%s: unforeseen answer", source)
-                error = UnreadableAnswer(source, caught)
-            self.store.failed(source, partition, error)
-            current = self.store.current(source, partition)
-            if current:
-                self.restore(layer, partition, current)
-            return Refreshed(layer, partition, current, is_new=False, error=error)
+            return self._failed(layer, partition, caught)
+
+    def _failed(self, layer: SourceLayer, partition: str | None, caught: Exception) -> Refreshed:
+        if isinstance(caught, SourceError):
+            error = caught
+        else:
+            logger.error("%s: unforeseen answer", layer.source, exc_info=caught)
+            error = UnreadableAnswer(layer.source, caught)
+        self.store.failed(layer.source, partition, error)
+        return Refreshed(layer, partition, self._standing(layer, partition), is_new=False, error=error)
+
+    def _standing(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
+        """The last good snapshot, with its raw Parquet in place."""
+        current = self.store.current(layer.source, partition)
+        if current:
+            self.restore(layer, partition, current)
+        return current
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
         """The raw Parquet of a snapshot, made again from its bodies if it is gone."""
-        source, snapshot_id = layer.source, manifest.snapshot_id
-        path = self.lake.path(source, partition, snapshot_id)
-        if path.exists():
-            return path
-        bodies = {role: [p for p in manifest.parts if p.role == role] for role in ("metadata", "page", "file")}
-        pages = (self.store.read(part) for part in bodies["page"])
-        if layer.kind == "arcgis":
-            rows = arcgis.read_stored(source, self.store.read(bodies["metadata"][0]), pages)
-            return self.lake.write(source, partition, snapshot_id, rows)
-        if layer.kind == "wfs":
-            return self.lake.write(source, partition, snapshot_id, wfs.read_stored(source, pages))
-        self._csv_to_lake(layer, partition, snapshot_id, bodies["file"][0].sha256)
+        path = self.lake.path(layer.source, partition, manifest.snapshot_id)
+        if not path.exists():
+            self._write(layer, partition, manifest)
         return path
 
     def _read(self, layer: SourceLayer, partition: str | None) -> tuple[Manifest, bool]:
         source, draft, url = layer.source, self.store.draft(), layer.url_for(partition)
         current = self.store.current(source, partition)
-        rows_at_server: int | None = None
-        if layer.kind == "csv":
-            part = Downloads(self.http).read_file(source, url, draft, current)
-            if part is None and current is not None:
+        try:
+            fetched = self.doors.fetch(layer, partition, draft, current)
+            if fetched is None and current is not None:
                 self.restore(layer, partition, current)
                 return self.store.unchanged(source, partition, current), False
-            count = self._csv_to_lake(layer, partition, draft.snapshot_id, draft.parts[0].sha256)
+            self._refuse_another_years(layer, partition, draft)
+            path = self.lake.path(source, partition, draft.snapshot_id)
+            was_there = path.exists()
+            try:
+                rows = self.lake.rows(path) if was_there else self._write(layer, partition, draft)
+                return self.store.commit(
+                    draft, source, partition, url=url, rows=rows, rows_at_server=fetched.rows_at_server if fetched else None,
+                    licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
+                )  # fmt: skip
+            except BaseException:
+                if not was_there:
+                    path.unlink(missing_ok=True)
+                raise
+        except BaseException:
+            draft.discard()
+            raise
+
+    def _refuse_another_years(self, layer: SourceLayer, partition: str | None, draft: Draft) -> None:
+        """A year's file with another year's bytes is a mistake of the host (seen at the source), not news."""
+        if not layer.is_by_fiscal_year or partition is None:
+            return
+        for other in self.store.partitions(layer.source):
+            standing = self.store.current(layer.source, other) if other != partition else None
+            if standing and [p.sha256 for p in standing.parts] == [p.sha256 for p in draft.parts]:
+                raise SameAsAnother(layer.source, partition, other)
+
+    # -- raw ---------------------------------------------------------------------------------------
+
+    def _write(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
+        """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
+        if layer.kind == "csv" and "dropped" not in of.parameters:
+            rows = self.doors.csv_to_lake(layer, partition, of)
         else:
-            if layer.kind == "arcgis":
-                fetched = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft)
-            else:
-                fetched = wfs.Wfs(self.http).read_type(
-                    source, url, layer.layer or "", layer.unique_attribute or "", draft
-                )
-            count = rows_at_server = fetched.count
-            if not self.lake.path(source, partition, draft.snapshot_id).exists():
-                rows = fetched.rows()
-                if missing := [c for c in layer.required_columns if c not in rows.columns]:
-                    raise ColumnsMissing(source, missing, rows.columns)
-                self.lake.write(source, partition, draft.snapshot_id, rows)
-        return self._commit(layer, partition, draft, url, count, rows_at_server)
+            frames = _checked(layer, self.doors.frames(layer, of))
+            rows = self.lake.write(layer.source, partition, of.snapshot_id, frames)
+        if layer.partition_column and partition:
+            held = self.lake.values(self.lake.path(layer.source, partition, of.snapshot_id), layer.partition_column)
+            if held != [partition]:
+                raise WrongPartition(layer.source, partition, layer.partition_column, held)
+        return rows
 
-    def _commit(
-        self, layer: SourceLayer, partition: str | None, draft: Draft, url: str, rows: int, rows_at_server: int | None
-    ) -> tuple[Manifest, bool]:
-        return self.store.commit(
-            draft, layer.source, partition, url=url, rows=rows, rows_at_server=rows_at_server, licence=layer.licence,
-            disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
-        )  # fmt: skip
 
-    def _csv_to_lake(self, layer: SourceLayer, partition: str | None, snapshot_id: str, sha256: str) -> int:
-        name = layer.url_for(partition).rsplit("/", 1)[-1]
-        blob = self.store.blob_path(sha256)
-        return self.lake.write_csv(layer.source, partition, snapshot_id, blob, name, layer.required_columns)
+def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Frames as they come; at the end, whether there were rows with the columns we need, and most of them in Peru."""
+    rows = outside = drawn = 0
+    bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+    for frame in frames:
+        if missing := [c for c in layer.required_columns if c not in frame.columns]:
+            raise ColumnsMissing(layer.source, missing, frame.columns)
+        rows += frame.height
+        if "geometry" in frame.columns:
+            boxes = shapely.bounds(shapely.from_wkb(frame["geometry"].to_numpy()))
+            boxes = boxes[~np.isnan(boxes[:, 0])]
+            drawn += len(boxes)
+            outside += int(_lie_outside(boxes).sum())
+            if len(boxes):
+                bounds = np.concatenate([np.minimum(bounds[:2], boxes[:, :2].min(0)), np.maximum(bounds[2:], boxes[:, 2:].max(0))])
+        yield frame
+    if rows == 0:
+        raise EmptyAnswer(layer.source)
+    if drawn and outside > drawn / 2 and layer.kind != "inbox":  # a submission's rows are judged one by one
+        raise OutsidePeru(layer.source, outside, drawn, tuple(float(b) for b in bounds))
+
+
+def _lie_outside(boxes: Any) -> Any:
+    west, south, east, north = PERU_BOX
+    return (boxes[:, 0] > east) | (boxes[:, 2] < west) | (boxes[:, 1] > north) | (boxes[:, 3] < south)

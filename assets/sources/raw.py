@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from assets.names import OWNERS, raw_key
-from assets.sources.extraction import Extraction, Refreshed
+from assets.sources.extraction import Extraction, Job, Refreshed
 from assets.sources.register import SourceLayer
 from resources.data_folder import DataFolder
 
@@ -30,6 +30,11 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         key=raw_key(layer),
         description=f"{layer.title_en} ({layer.title_es}).\n\nOne row is one row of the source; columns bear the source's own "
         f"names. From {layer.url}, published {layer.cadence}."
+        + (
+            f"\n\nA file left in `inbox/fuentes/{layer.source}/` comes instead of the server."
+            if layer.kind != "inbox"
+            else "\n\nFiles lie in `inbox/<institución>/`; each gets an answer beside it."
+        )
         + (f"\n\n**Assumption**: {layer.assumed}." if layer.assumed else "")
         + f"\n\n_{layer.disclaimer}_",
         group_name="raw",
@@ -37,7 +42,7 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         owners=OWNERS,
         tags={"source": layer.institution, "cadence": layer.cadence},
         metadata={
-            "url": dg.MetadataValue.url(layer.url),
+            "url": dg.MetadataValue.url(layer.url) if "://" in layer.url else layer.url,
             "licence": layer.licence,
             "allowed_shrink": layer.allowed_shrink,
         },
@@ -65,8 +70,9 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         data_folder.claim()
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake())
-        for refreshed in extraction.refresh_all(jobs):
-            yield from _events(context, refreshed.layer, [refreshed])
+        came = extraction.refresh_all(jobs)
+        for layer, _ in jobs:
+            yield from _events(context, layer, [r for r in came if r.layer.source == layer.source])
 
     return source_layers
 
@@ -81,8 +87,12 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
     )
     def source_by_fiscal_year(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
         data_folder.claim()
-        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake())
-        jobs: list[tuple[SourceLayer, str | None]] = [(layer, year) for year in context.partition_keys]
+        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
+        first = layer.first_fiscal_year or 0
+        jobs: list[Job] = [(layer, year) for year in context.partition_keys if int(year) >= first]
+        if not jobs:
+            context.log.info("%s begins in %s", layer.source, first)
+            return
         yield from _events(context, layer, extraction.refresh_all(jobs))
 
     return source_by_fiscal_year
@@ -105,15 +115,18 @@ def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Se
                 "is_sandbox": any(m.is_sandbox for m in manifests.values()),
             },
         )
-    else:
+    elif layer.is_essential:
         context.log.error("%s was never read: what depends on it is skipped", layer.source)
+    else:
+        context.log.warning("%s was never read: its tables are empty", layer.source)
+        yield dg.MaterializeResult(asset_key=raw_key(layer), metadata={"dagster/row_count": 0, "is_stale": bool(failed)})
     for r in failed:
         context.log.warning("%s", r.error)
     yield dg.AssetCheckResult(
         asset_key=raw_key(layer),
         check_name=CHECK,
         passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.ERROR if layer.is_essential else dg.AssetCheckSeverity.WARN,
         metadata={
             "sources_read": len(refreshed) - len(failed),
             "failures": [_named(r, str(r.error)) for r in failed],

@@ -5,21 +5,36 @@ Belongs here: reading and validating `<institution>.yml`. Does not: fetching (ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+
+Kind = Literal["arcgis", "wfs", "csv", "vector_file", "html_table", "json_api", "inbox"]
+UbigeoSystem = Literal["inei", "reniec", "none"]
 
 
 class Model(BaseModel):
     """A register entry refuses fields it does not know: a typo must not pass for a setting."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(Model):
+    """How one host wants to be treated."""
+
+    connections: int = Field(4, ge=1, le=8, description="requests under way at once")
+    pause_seconds: float = Field(0, ge=0, le=60, description="between the starts of two requests")
+    headers: dict[str, str] = Field(default_factory=dict, description="what the host asks for, for instance a Referer")
+    ca_file: str | None = Field(None, description="authority that its certificate needs beside the common ones")
 
 
 class SourceLayer(Model):
@@ -29,20 +44,35 @@ class SourceLayer(Model):
     """
 
     institution: str
+    institution_es: str
     name: str
-    kind: Literal["arcgis", "wfs", "csv"]
+    kind: Kind
     title_es: str
     title_en: str
     url: str
-    layer: str | None = Field(None, description="arcgis: pattern of the layer's name; wfs: type name")
-    unique_attribute: str | None = Field(None, description="wfs: attribute that pages are sorted by")
-    url_from_year: dict[int, str] = Field(
-        default_factory=dict, description="csv: url by first fiscal year it holds for"
+    layer: str | None = Field(
+        None, description="arcgis: pattern of the layer's name, with a group `year` or `part` for several; wfs: type name"
     )
+    group: str | None = Field(None, description="arcgis: pattern of the name of the group layer above it")
+    unique_attribute: str | None = Field(None, description="wfs: attribute that pages are sorted by")
+    parameters: dict[str, str] = Field(default_factory=dict, description="json_api: query")
+    records: str | None = Field(None, description="json_api: key of the list of records, none for a bare list")
+    url_from_year: dict[int, str] = Field(default_factory=dict, description="url by first fiscal year it holds for")
     first_fiscal_year: int | None = None
+    partition_column: str | None = Field(None, description="csv: column that must hold the fiscal year of the file")
+    detail_where: str | None = Field(
+        None, description="csv: rows whose every column is kept in raw; of the others only `always_kept`"
+    )
+    always_kept: list[str] = Field(default_factory=list, description="csv: columns kept of every row")
+    declared_columns_only: bool = Field(False, description="csv: raw holds the columns of `fields` alone")
     fields: dict[str, str]
     cadence: str
     allowed_shrink: float = Field(0.1, ge=0, le=1)
+    is_essential: bool = Field(
+        False, description="without it there is no release at all; any other source that was never read is an empty table"
+    )
+    ubigeo_system: UbigeoSystem = "inei"
+    vintage: str | None = Field(None, description="state of the limits or codes, where the source says it")
     assumed: str | None = Field(None, description="what of this entry no source documents")
     licence: str
     disclaimer: str
@@ -53,6 +83,10 @@ class SourceLayer(Model):
             raise ValueError(f"{self.source}: `layer` is needed for {self.kind}")
         if self.kind == "wfs" and not self.unique_attribute:
             raise ValueError(f"{self.source}: `unique_attribute` is needed for wfs")
+        if self.first_fiscal_year and not self.url_from_year:
+            raise ValueError(f"{self.source}: `url_from_year` is needed for files by fiscal year")
+        if bool(self.detail_where) != bool(self.always_kept):
+            raise ValueError(f"{self.source}: `detail_where` and `always_kept` go together")
         return self
 
     @property
@@ -71,9 +105,19 @@ class SourceLayer(Model):
         return self.first_fiscal_year is not None
 
     @property
+    def is_in_parts(self) -> bool:
+        """One layer for each year or part that the service has now, found by name; or one file for each submission."""
+        return self.kind == "inbox" or (self.kind == "arcgis" and re.compile(self.layer or "").groups > 0)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Several snapshots stand at once."""
+        return self.is_by_fiscal_year or self.is_in_parts
+
+    @property
     def has_geometry(self) -> bool:
         """Rows carry a geometry."""
-        return self.kind in {"arcgis", "wfs"}
+        return self.kind in {"arcgis", "wfs", "vector_file", "inbox"}
 
     @property
     def required_columns(self) -> list[str]:
@@ -82,7 +126,7 @@ class SourceLayer(Model):
 
     def url_for(self, partition: str | None) -> str:
         """Address of one fiscal year's file, or of the whole."""
-        if partition is None:
+        if partition is None or not self.is_by_fiscal_year:
             return self.url
         year = int(partition)
         template = self.url_from_year[max(y for y in self.url_from_year if y <= year)]
@@ -94,9 +138,10 @@ class Register(Model):
 
     institution: str
     name_es: str
-    ubigeo_system: Literal["inei", "reniec", "none"]
+    ubigeo_system: UbigeoSystem
     licence: str
     disclaimer: str
+    hosts: dict[str, Host] = Field(default_factory=dict)
     layers: dict[str, dict[str, object]]
 
 
@@ -106,16 +151,49 @@ def first_fiscal_year(layers: Mapping[str, SourceLayer]) -> int:
 
 
 @cache
-def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
-    """Every layer of every register, by source name.
+def all_registers(folder: Path = FOLDER) -> dict[str, Register]:
+    """Every register, by institution.
 
     Raises pydantic.ValidationError, which names file field and reason, for a register that does not hold together.
     """
+    read = [
+        Register.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+        for path in sorted(folder.glob("*.yml"))
+    ]
+    return {register.institution: register for register in read}
+
+
+@cache
+def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
+    """Every layer of every register, by source name. Raises pydantic.ValidationError."""
     layers: dict[str, SourceLayer] = {}
-    for path in sorted(folder.glob("*.yml")):
-        register = Register.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+    for register in all_registers(folder).values():
+        terms = {
+            "licence": register.licence,
+            "disclaimer": register.disclaimer,
+            "ubigeo_system": register.ubigeo_system,
+            "institution": register.institution,
+            "institution_es": register.name_es,
+        }
         for name, entry in register.layers.items():
-            terms = {"licence": register.licence, "disclaimer": register.disclaimer}
-            layer = SourceLayer.model_validate(terms | entry | {"institution": register.institution, "name": name})
+            layer = SourceLayer.model_validate(terms | entry | {"name": name})
             layers[layer.source] = layer
     return layers
+
+
+@cache
+def all_hosts(folder: Path = FOLDER) -> dict[str, Host]:
+    """How each host wants to be treated, by name; those that no register describes get the defaults."""
+    hosts = {urlsplit(layer.url).hostname or "": Host() for layer in all_layers(folder).values() if layer.kind != "inbox"}
+    for register in all_registers(folder).values():
+        hosts |= register.hosts
+    return hosts
+
+
+def institution_of_host(folder: Path = FOLDER) -> dict[str, str]:
+    """Whose token goes to which host."""
+    return {
+        urlsplit(layer.url).hostname or "": layer.institution
+        for layer in all_layers(folder).values()
+        if layer.kind == "arcgis"
+    }

@@ -1,5 +1,6 @@
 select
     attempts.source,
+    attempts.partition,
     attempts.fiscal_year,
     attempts.title_es,
     attempts.url,
@@ -13,7 +14,8 @@ select
     attempts.last_failed_at,
     attempts.last_error,
     attempts.is_stale,
+    attempts.is_tls_verified,
     attempts.licence,
     attempts.disclaimer
 from raw.source_status as attempts
-order by attempts.source, attempts.fiscal_year
+order by attempts.source, attempts.partition

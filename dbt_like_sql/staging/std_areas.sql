@@ -23,6 +23,18 @@ with features as (
         serfor.ubigeo_at_source,
         serfor.snapshot_id
     from staging.stg_serfor__features as serfor
+    union all
+    select
+        'submissions' as source,
+        submitted.layer_name,
+        submitted.source_row,
+        submitted.source_record_id,
+        submitted.declared_ha,
+        submitted.geometry,
+        submitted.geometry_fault,
+        submitted.ubigeo_at_source,
+        submitted.snapshot_id
+    from staging.stg_submissions__features as submitted
 ),
 
 repaired as (

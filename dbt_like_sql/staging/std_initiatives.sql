@@ -9,6 +9,11 @@ with features as (
         'serfor' as source,
         serfor.*
     from staging.stg_serfor__features as serfor
+    union all by name
+    select
+        'submissions' as source,
+        submitted.* exclude (submission, file_row)
+    from staging.stg_submissions__features as submitted
 ),
 
 records as (

@@ -4,7 +4,7 @@ with shaped as (
         features._snapshot_id as snapshot_id,
         given(features.degree) as degree,
         st_makevalid(features.geometry) as geometry,
-        cast(regexp_extract(features._layer_name, '20\d\d') as integer) as degradation_year
+        cast(features._partition as integer) as degradation_year
     from raw.minam__degradation as features
 )
 
@@ -16,4 +16,4 @@ select
     shaped.snapshot_id,
     hectares(shaped.geometry) as area_ha
 from shaped
-order by shaped.source_row
+order by shaped.degradation_year, shaped.source_row

@@ -5,6 +5,7 @@ Belongs here: routing, start and stop, and the faults that tests ask for. Does n
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import socket
 import threading
@@ -17,11 +18,22 @@ from types import TracebackType
 import uvicorn
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from sandbox.catalogue import FILES_PATH, HOSTS, INEI, MEF, SERVICES, WFS_PATH, Service
+from sandbox.catalogue import (
+    CONSULTA,
+    CONSULTA_PATH,
+    FAO,
+    FERM_PATH,
+    FILE_HOSTS,
+    HOSTS,
+    INEI,
+    SERVICES,
+    WFS_PATH,
+    Service,
+)
 from sandbox.servers.arcgis import ArcGISService
 from sandbox.servers.wfs import WfsService
 from sandbox.world import World
@@ -54,7 +66,7 @@ class SandboxApp:
     def __init__(
         self, world: World, host_by_port: dict[int, str], services: tuple[Service, ...], faults: Faults
     ) -> None:
-        self.host_by_port = host_by_port
+        self.world, self.host_by_port = world, host_by_port
         self.services = [ArcGISService(service, world.layers) for service in services]
         self.wfs = WfsService(world.layers)
         self.files = StaticFiles(directory=world.files)
@@ -76,11 +88,12 @@ class SandboxApp:
 
     async def _respond(self, request: Request) -> Response:
         host, path = self.host_by_port[request.scope["server"][1]], request.url.path
-        if host == MEF and path.startswith(FILES_PATH + "/"):
-            try:
-                return await self.files.get_response(path.removeprefix(FILES_PATH + "/"), request.scope)
-            except HTTPException:  # a missing file
-                return PlainTextResponse("404 Not Found", status_code=404)
+        if (folder := FILE_HOSTS.get(host)) and path.startswith(folder + "/"):
+            return await self._file(path.removeprefix(folder + "/"), request)
+        if host == CONSULTA and path == CONSULTA_PATH:
+            return self._consulta(request)
+        if host == FAO and path == FERM_PATH:
+            return await self._file("ferm.json", request)
         if host == INEI and path == WFS_PATH:
             return await self.wfs.respond(request)
         for service in self.services:
@@ -88,6 +101,23 @@ class SandboxApp:
             if service.service.host == host and (path == prefix or path.startswith(prefix + "/")):
                 return await service.respond(request, path.removeprefix(prefix))
         return PlainTextResponse("404 Not Found", status_code=404)
+
+
+    async def _file(self, name: str, request: Request) -> Response:
+        try:
+            return await self.files.get_response(name, request.scope)
+        except HTTPException:  # a missing file
+            return PlainTextResponse("404 Not Found", status_code=404)
+
+    def _consulta(self, request: Request) -> Response:
+        """The export of the year asked for; the page tells the moment it was asked at."""
+        page = self.world.files / f"consulta_{request.query_params.get('y', '')}.html"
+        if not page.exists():
+            return HTMLResponse("<html><body>La consulta no devolvió datos</body></html>")
+        asked_at = dt.datetime.now(dt.UTC).isoformat()
+        return Response(
+            page.read_text(encoding="utf-8").replace("__ASKED_AT__", asked_at), media_type="application/vnd.ms-excel"
+        )
 
 
 class SandboxServers:

@@ -105,9 +105,36 @@ class LayerData:
         con.unregister("arrow_layer")
         return con
 
+    @cached_property
+    def shapes(self) -> Any:
+        """Geometries in row order, EPSG:4326; those that are no polygon are missing, as in a spatial index."""
+        made = []
+        for text in self.geometries:
+            try:
+                made.append(shapely.from_geojson(json.dumps(_geojson_geometry(orjson.loads(text)))) if text else None)
+            except (ValueError, shapely.errors.ShapelyError):
+                made.append(None)
+        return np.array(made, dtype=object)
+
+    def touching(self, parameters: dict[str, str], ids: list[int] | None) -> list[int]:
+        """Object ids of features that an envelope in `inSR` touches."""
+        west, south, east, north = (float(v) for v in parameters["geometry"].split(","))
+        wkid = int(parameters.get("inSR") or 4326)
+        if wkid != 4326:
+            x, y = _transformer(wkid).transform(
+                [west, west, east, east], [south, north, south, north], direction="INVERSE"
+            )
+            west, south, east, north = min(x), min(y), max(x), max(y)
+        with self._lock:
+            found = shapely.intersects(self.shapes, shapely.box(west, south, east, north))
+        oids = self.frame["OBJECTID"].to_numpy()[found].tolist()
+        return [i for i in oids if ids is None or i in ids]
+
     def rows(self, where: str, order: str, offset: int, limit: int | None, ids: list[int] | None) -> list[int]:
         """Row numbers that answer a query; a clause the database cannot read is the caller's error."""
-        clause = f"({where})" + (f" and OBJECTID in ({','.join(map(str, ids))})" if ids is not None else "")
+        clause = f"({where})" + (
+            f" and OBJECTID in ({','.join(map(str, ids)) or 'null'})" if ids is not None else ""
+        )
         sql = f"select __row from layer where {clause} order by {order}, __row"
         if limit is not None:
             sql += f" limit {limit} offset {offset}"
@@ -173,7 +200,7 @@ class ArcGISService:
                 {
                     "id": layer.id,
                     "name": layer.name,
-                    "parentLayerId": -1,
+                    "parentLayerId": layer.group,
                     "type": "Feature Layer" if layer.data else "Group Layer",
                     "geometryType": layer.geometry if layer.data else None,
                 }
@@ -207,6 +234,11 @@ class ArcGISService:
                 "spatialReference": self._reference(layer.stored_wkid),
             },
             "fields": [_field_json(f) for f in layer.fields],
+            "typeIdField": layer.subtype_field or None,
+            "types": [
+                {"id": code, "name": name, "domains": {field: _domain_json(field, coded) for field, coded in domains}}
+                for code, name, domains in layer.subtypes
+            ],
         }
 
     @staticmethod
@@ -222,6 +254,8 @@ class ArcGISService:
         where = where or "1=1"
         names = [f.name for f in layer.fields]
         order = self._order(parameters.get("orderByFields", ""), names)
+        if parameters.get("geometry"):
+            ids = data.touching(parameters, ids)
         if parameters.get("returnCountOnly") in _TRUE:
             return self._json({"count": len(data.rows(where, order, 0, None, ids))})
         if parameters.get("returnIdsOnly") in _TRUE:
@@ -310,9 +344,13 @@ def _field_json(field: Field) -> dict[str, Any]:
     if field.kind == "String":
         described["length"] = field.length
     if field.domain:
-        described["domain"] = {
-            "type": "codedValue",
-            "name": f"D_{field.name}",
-            "codedValues": [{"name": name, "code": code} for code, name in field.domain],
-        }
+        described["domain"] = _domain_json(field.name, field.domain)
     return described
+
+
+def _domain_json(name: str, coded: tuple[tuple[int | str, str], ...]) -> dict[str, Any]:
+    return {
+        "type": "codedValue",
+        "name": f"D_{name}",
+        "codedValues": [{"name": meaning, "code": code} for code, meaning in coded],
+    }

@@ -5,8 +5,8 @@ Belongs here: the protocol. Does not: the district polygons it serves.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,24 @@ import polars as pl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.catalogue import WFS_TYPE
+from sandbox.catalogue import WFS_TYPES
 
 _COUNT_DEFAULT = 1_000
 
 
 class WfsService:
-    """Answers GetCapabilities and GetFeature for one feature type."""
+    """Answers GetCapabilities and GetFeature for the feature types of the catalogue."""
 
     def __init__(self, layers_folder: Path) -> None:
-        self.path = layers_folder / "districts.parquet"
+        self.folder = layers_folder
+        self._frames: dict[str, pl.DataFrame] = {}
 
-    @cached_property
-    def frame(self) -> pl.DataFrame:
-        """All districts, in the natural (unsorted) order of the table."""
-        return pl.read_parquet(self.path).with_row_index("gid")
+    def frame(self, type_name: str) -> pl.DataFrame:
+        """All features of a type, in the natural (unsorted) order of the table."""
+        if type_name not in self._frames:
+            frame = pl.read_parquet(self.folder / f"{WFS_TYPES[type_name]}.parquet")
+            self._frames[type_name] = frame.with_row_index("gid")
+        return self._frames[type_name]
 
     async def respond(self, request: Request) -> Response:
         """Answer one key-value request; parameter names are case-insensitive."""
@@ -39,17 +42,18 @@ class WfsService:
             return self._capabilities()
         if operation != "getfeature":
             return self._exception("OperationNotSupported", f"operation {operation!r}")
-        if asked.get("typenames", asked.get("typename")) != WFS_TYPE:
+        type_name = asked.get("typenames", asked.get("typename", ""))
+        if type_name not in WFS_TYPES:
             return self._exception("InvalidParameterValue", "unknown type name")
         if asked.get("resulttype") == "hits":
             return self._xml(
-                f'<wfs:FeatureCollection {_NAMESPACES} numberMatched="{self.frame.height}" numberReturned="0"/>'
+                f'<wfs:FeatureCollection {_NAMESPACES} numberMatched="{self.frame(type_name).height}" numberReturned="0"/>'
             )
-        return self._page(asked)
+        return self._page(asked, type_name)
 
-    def _page(self, asked: dict[str, str]) -> Response:
+    def _page(self, asked: dict[str, str], type_name: str) -> Response:
         start, count = int(asked.get("startindex", 0)), int(asked.get("count", _COUNT_DEFAULT))
-        frame = self.frame
+        frame = whole = self.frame(type_name)
         if by := asked.get("sortby"):
             name, _, direction = by.partition(" ")
             if name not in frame.columns:
@@ -64,7 +68,7 @@ class WfsService:
         features = [
             {
                 "type": "Feature",
-                "id": f"ig_distrito.{row['gid']}",
+                "id": f"{type_name}.{row['gid']}",
                 "geometry": _flipped(json.loads(row["geometry"]))
                 if latitude_first
                 else orjson.Fragment(row["geometry"]),
@@ -78,9 +82,10 @@ class WfsService:
                 {
                     "type": "FeatureCollection",
                     "features": features,
-                    "totalFeatures": self.frame.height,
-                    "numberMatched": self.frame.height,
+                    "totalFeatures": whole.height,
+                    "numberMatched": whole.height,
                     "numberReturned": page.height,
+                    "timeStamp": dt.datetime.now(dt.UTC).isoformat(),
                     "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4326"}},
                 }
             ),
@@ -108,8 +113,11 @@ class WfsService:
             '<ows:Constraint name="ImplementsResultPaging"><ows:DefaultValue>TRUE</ows:DefaultValue></ows:Constraint>'
             f'<ows:Constraint name="CountDefault"><ows:DefaultValue>{_COUNT_DEFAULT}</ows:DefaultValue></ows:Constraint>'
             "</ows:OperationsMetadata><FeatureTypeList>"
-            f"<FeatureType><Name>{WFS_TYPE}</Name><DefaultCRS>urn:ogc:def:crs:EPSG::4326</DefaultCRS></FeatureType>"
-            "</FeatureTypeList></wfs:WFS_Capabilities>"
+            + "".join(
+                f"<FeatureType><Name>{name}</Name><DefaultCRS>urn:ogc:def:crs:EPSG::4326</DefaultCRS></FeatureType>"
+                for name in WFS_TYPES
+            )
+            + "</FeatureTypeList></wfs:WFS_Capabilities>"
         )
 
 

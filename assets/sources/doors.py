@@ -1,0 +1,132 @@
+"""How each kind of source is asked and its stored bodies are read.
+
+Belongs here: one entry a kind, putting the clients of `resources` together with a register entry. Does not: what happens
+with the result (extraction.py). No Dagster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from assets.sources.register import SourceLayer
+from assets.sources.submissions import to_template
+from resources import arcgis, consulta_amigable, json_api, tables, vectors, wfs
+from resources.arcgis import ArcGIS
+from resources.downloads import Downloads
+from resources.http import Http
+from resources.inbox import Inbox
+from resources.lake import CsvShape, Lake
+from resources.snapshots import Draft, Manifest, Part, SnapshotStore
+
+# names in `parameters` of a snapshot
+FILE = "file"
+DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class Came:
+    """A source's bodies are in the draft; `rows_at_server` is the server's own count where it has one."""
+
+    rows_at_server: int | None = None
+
+
+class Doors:
+    """Asks sources, and reads what was stored of them."""
+
+    def __init__(self, http: Http, store: SnapshotStore, lake: Lake, inbox: Inbox) -> None:
+        self.http, self.store, self.lake, self.inbox = http, store, lake, inbox
+
+    def parts(self, layer: SourceLayer) -> list[str]:
+        """The parts of a source in parts, as they are now."""
+        if layer.kind == "inbox":
+            return sorted(self.inbox.submissions())
+        return ArcGIS(self.http).parts(layer.source, layer.url, layer.layer or "")
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def fetch(self, layer: SourceLayer, partition: str | None, draft: Draft, current: Manifest | None) -> Came | None:
+        """Put the source's bodies into `draft`; None where the server says that `current` still holds.
+
+        A file that lies in the source's drop folder comes instead of the server.
+        """
+        url, source = layer.url_for(partition), layer.source
+        if layer.kind == "inbox":
+            return self._from_file(self.inbox.submissions()[partition or ""], draft)
+        if dropped := self.inbox.dropped(source):
+            draft.parameters[DROPPED] = dropped.name
+            return self._from_file(dropped, draft)
+        draft.tls_verified = self.http.is_verified(url)
+        if layer.kind == "arcgis":
+            part = partition if layer.is_in_parts else None
+            fetched = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft, part, layer.group)
+            return Came(fetched.rows_at_server)
+        if layer.kind == "wfs":
+            read = wfs.Wfs(self.http).read_type(source, url, layer.layer or "", layer.unique_attribute or "", draft)
+            return Came(read.rows_at_server)
+        if layer.kind == "json_api":
+            json_api.read_records(self.http, source, url, layer.parameters, layer.records, draft)
+            return Came()
+        part_of_file = Downloads(self.http).read_file(
+            source, url, draft, current, web_page=layer.kind == "html_table"
+        )
+        if part_of_file is None:
+            return None
+        draft.parameters[FILE] = url.rsplit("/", 1)[-1]
+        if layer.kind == "html_table":  # the page tells the hour it was asked at; the table is what counts
+            table = consulta_amigable.read_export(source, self.store.read(part_of_file))
+            draft.identity = hashlib.sha256(table.write_csv().encode()).hexdigest()
+        return Came()
+
+    def _from_file(self, path: Path, draft: Draft) -> Came:
+        with path.open("rb") as stream:
+            draft.add("file", iter(lambda: stream.read(1 << 20), b""))
+        draft.parameters[FILE] = path.name
+        return Came()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def frames(self, layer: SourceLayer, of: Draft | Manifest) -> Iterator[pl.DataFrame]:
+        """The rows of stored bodies, page by page, in the source's own column names."""
+        source, parts = layer.source, of.parts
+        if layer.kind == "inbox":
+            return iter([to_template(self._file_rows(source, of))])
+        if DROPPED in of.parameters:
+            return iter([self._file_rows(source, of)])
+        if layer.kind == "arcgis":
+            return arcgis.read_stored(source, self.store, parts)
+        if layer.kind == "wfs":
+            return iter([pl.concat(wfs.read_stored(source, self.store, parts), how="diagonal")])
+        if layer.kind == "json_api":
+            return iter([json_api.rows(source, self.store.read(_file(parts)), layer.records)])
+        if layer.kind == "html_table":
+            return iter([consulta_amigable.read_export(source, self.store.read(_file(parts)))])
+        return iter([self._file_rows(source, of)])
+
+    def _file_rows(self, source: str, of: Draft | Manifest) -> pl.DataFrame:
+        """Rows of a file of geometries or of a table, by its name."""
+        part, name = _file(of.parts), str(of.parameters[FILE])
+        with self.store.open(part) as stream:
+            if tables.is_table(name):
+                return tables.read_stream(source, stream, name)
+            return vectors.read_stream(source, stream, name)
+
+    def csv_to_lake(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
+        """A CSV goes from the snapshot to Parquet inside DuckDB."""
+        shape = CsvShape(
+            required=tuple(layer.required_columns),
+            columns=tuple(c.rstrip("?") for c in layer.fields.values()) if layer.declared_columns_only else None,
+            detail_where=layer.detail_where,
+            always_kept=tuple(layer.always_kept),
+        )
+        name = layer.url_for(partition).rsplit("/", 1)[-1]
+        blob = self.store.blob_path(_file(of.parts).sha256)
+        return self.lake.write_csv(layer.source, partition, of.snapshot_id, blob, name, shape)
+
+
+def _file(parts: list[Part]) -> Part:
+    return next(p for p in parts if p.role == "file")

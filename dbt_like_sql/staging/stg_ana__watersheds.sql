@@ -1,0 +1,25 @@
+with shaped as (
+    select
+        'ana' as source,
+        features._layer_name as layer_name,
+        features._row as source_row,
+        features._snapshot_id as snapshot_id,
+        given(cast(features.watershed_code as varchar)) as watershed_code,
+        given(cast(features.name as varchar)) as name,
+        100 * given_number(features.declared_km2) as declared_ha,
+        st_makevalid(features.geometry) as geometry,
+        features._geometry_fault as geometry_fault,
+        features._domain_fault as domain_fault
+    from raw.ana__watersheds as features
+)
+
+select
+    shaped.source || '|' || shaped.layer_name || '|' || shaped.source_row as feature_key,
+    shaped.*,
+    hectares(shaped.geometry) as area_ha,
+    st_xmin(shaped.geometry) as lon_min,
+    st_xmax(shaped.geometry) as lon_max,
+    st_ymin(shaped.geometry) as lat_min,
+    st_ymax(shaped.geometry) as lat_max
+from shaped
+order by shaped.layer_name, shaped.source_row

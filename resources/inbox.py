@@ -1,0 +1,61 @@
+"""The inbox: folders where people leave files for the warehouse.
+
+Belongs here: which files are submissions, which are a source's own file, where an answer goes. Does not: reading them.
+
+    inbox/<institution>/<file>         a submission; its answer appears beside it as <file>.respuesta.xlsx
+    inbox/fuentes/<source>/<file>      a file that comes instead of a source's server, e.g. fuentes/serfor.restoration_areas/
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from resources.tables import TABLES
+from resources.vectors import ARCHIVES, READABLE
+
+ANSWER_SUFFIX = ".respuesta.xlsx"
+SOURCES_FOLDER = "fuentes"
+
+
+class Inbox:
+    """One inbox folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def submissions(self) -> dict[str, Path]:
+        """Files by the name of their partition, `<institution>--<file>`."""
+        found: dict[str, Path] = {}
+        for path in sorted(self.folder.glob("*/*")):
+            if path.is_file() and path.parent.name != SOURCES_FOLDER and not _is_ours_or_hidden(path):
+                found[f"{_slug(path.parent.name)}--{_slug(path.name)}"] = path
+        return found
+
+    def dropped(self, source: str) -> Path | None:
+        """The newest file in a source's drop folder."""
+        files = [p for p in (self.folder / SOURCES_FOLDER / source).glob("*") if p.is_file() and is_readable(p)]
+        return max(files, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
+
+    def state(self) -> str:
+        """Changes whenever a file comes, changes or goes: what a sensor remembers."""
+        paths = [*self.submissions().values(), *(self.folder / SOURCES_FOLDER).glob("*/*")]
+        return "\n".join(f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths))
+
+
+def answer_path(submission: Path) -> Path:
+    """Where the answer to a submission lies."""
+    return submission.with_name(submission.name + ANSWER_SUFFIX)
+
+
+def is_readable(path: Path) -> bool:
+    """Whether its name is that of a file somebody can read."""
+    return path.suffix.lower() in TABLES | READABLE | ARCHIVES
+
+
+def _is_ours_or_hidden(path: Path) -> bool:
+    return path.name.startswith((".", "~$")) or path.name.endswith((ANSWER_SUFFIX, ".part", ".tmp", ".crdownload"))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text.lower()).strip("-")

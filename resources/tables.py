@@ -1,0 +1,76 @@
+"""Tables from spreadsheets and delimited text, every cell text.
+
+Belongs here: reading .xlsx and .csv that people made. Does not: large files of file hosts (lake.py) or what columns mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import BinaryIO
+
+import polars as pl
+
+from resources.errors import BrokenFile, UnexpectedFormat
+from resources.http import refuse_web_page
+
+TABLES = {".xlsx", ".csv"}
+_LARGEST = 256 << 20  # bytes; a person's table is far smaller
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of this name is a table."""
+    return any(name.lower().endswith(suffix) for suffix in TABLES)
+
+
+def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
+    """Rows of a table whose first line is its header. Raises BrokenFile or UnexpectedFormat."""
+    body = stream.read(_LARGEST + 1)
+    if len(body) > _LARGEST:
+        raise UnexpectedFormat(source, f"a table below {_LARGEST >> 20} MiB", name)
+    refuse_web_page(source, f"a table in {name}", body)
+    return _excel(source, body, name) if name.lower().endswith(".xlsx") else _delimited(source, body, name)
+
+
+def decoded(body: bytes) -> str:
+    """Text of unknown origin: UTF-8 with or without a mark, else Windows' Latin-1."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("cp1252", errors="replace")
+
+
+def _excel(source: str, body: bytes, name: str) -> pl.DataFrame:
+    import fastexcel
+
+    try:
+        book = fastexcel.read_excel(body)
+        sheet = book.load_sheet(0, dtypes="string")
+        frame = sheet.to_polars()
+    except Exception as error:  # noqa: BLE001 - the library has no common root for what a damaged workbook raises
+        raise BrokenFile(source, name, str(error).splitlines()[0]) from error
+    return _without_blank_rows(frame.select(pl.all().cast(pl.String)))
+
+
+def _delimited(source: str, body: bytes, name: str) -> pl.DataFrame:
+    text = decoded(body)
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t|", key=head.count)
+    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    if not rows:
+        raise BrokenFile(source, name, "the file is empty")
+    header, *lines = rows
+    for number, line in enumerate(lines, start=2):
+        if line and len(line) != len(header):
+            raise BrokenFile(source, name, f"row {number} has {len(line)} cells, the header has {len(header)}")
+    columns = [h.strip() for h in header]
+    if len(set(columns)) < len(columns):
+        raise BrokenFile(source, name, "two columns bear one name")
+    frame = pl.DataFrame([line for line in lines if line], schema=dict.fromkeys(columns, pl.String), orient="row")
+    return _without_blank_rows(frame)
+
+
+def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Spreadsheets end in rows that hold formats and nothing else."""
+    filled = pl.any_horizontal(pl.all().str.strip_chars().fill_null("") != "")
+    return frame.filter(filled) if frame.width else frame

@@ -1,0 +1,111 @@
+"""Files of geometries: GeoPackage, shapefile, KML, KMZ, GeoJSON, GML, alone or in an archive.
+
+Belongs here: turning such a file into rows of text and WKB in EPSG:4326. Does not: fetching or keeping it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+import pyogrio
+import shapely
+from defusedxml import DefusedXmlException, ElementTree
+from pyproj import CRS, Transformer
+
+from resources.archives import save, unpack
+from resources.errors import BrokenFile, UnexpectedFormat, UnsafeXml, WrongReference
+
+ARCHIVES = {".zip", ".rar", ".kmz"}
+READABLE = {".gpkg", ".shp", ".kml", ".geojson", ".json", ".gml"}
+_XML = {".kml", ".gml"}
+_WGS84 = CRS.from_epsg(4326)
+
+
+def read_bytes(source: str, body: bytes, suffix: str) -> pl.DataFrame:
+    """Rows of a small file that is in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"features{suffix}"
+        path.write_bytes(body)
+        return read_file(source, path, path.name)
+
+
+def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
+    """Rows of a file of any of the formats, or of the one such file in an archive. `name` tells its format.
+
+    Raises UnsafeArchive, UnsafeXml, BrokenFile, UnexpectedFormat and WrongReference.
+    """
+    suffix = Path(name).suffix.lower()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = save(stream, Path(scratch) / f"file{suffix}")
+        if suffix not in ARCHIVES:
+            return read_file(source, path, name)
+        folder = Path(scratch) / "members"
+        members = unpack(source, path, name, folder)
+        found = [m for m in members if m.suffix.lower() in READABLE]
+        if len(found) != 1:
+            held = [str(m.relative_to(folder)) for m in members]
+            raise UnexpectedFormat(source, f"one file of geometries in {name}", f"{len(found)} among {held}")
+        return read_file(source, found[0], name)
+
+
+def read_file(source: str, path: Path, name: str) -> pl.DataFrame:
+    """Rows of one unpacked file: attributes as text, WKB `geometry` in EPSG:4326, two-dimensional."""
+    if path.suffix.lower() not in READABLE:
+        raise UnexpectedFormat(source, f"one of {sorted(READABLE | ARCHIVES)}", f"{name}")
+    if path.suffix.lower() in _XML:
+        _refuse_unsafe_xml(source, path, name)
+    try:
+        layers = [str(layer) for layer, kind in pyogrio.list_layers(path) if kind is not None]
+        layers = layers or [str(pyogrio.list_layers(path)[0][0])]
+        frames = [_read_layer(source, path, layer, name) for layer in layers]
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
+        raise BrokenFile(source, name, str(error)) from error
+    kept = [f for f in frames if not f.is_empty()]
+    return pl.concat(kept, how="diagonal") if kept else pl.DataFrame()
+
+
+def _read_layer(source: str, path: Path, layer: str, name: str) -> pl.DataFrame:
+    meta, table = pyogrio.read_arrow(path, layer=layer)
+    frame = pl.DataFrame(pl.from_arrow(table))
+    column = meta["geometry_name"] or "wkb_geometry"
+    wkb = frame[column] if column in frame.columns else pl.Series(column, [None] * frame.height, dtype=pl.Binary)
+    geometries = shapely.force_2d(shapely.from_wkb(wkb.to_numpy(), on_invalid="ignore"))
+    moved = _to_wgs84(source, geometries, meta["crs"], name)
+    texts = [
+        frame[c].cast(pl.String, strict=False).alias(c)
+        for c in frame.columns
+        if c != column and not isinstance(frame[c].dtype, pl.List | pl.Struct)
+    ]
+    return pl.DataFrame([*texts, pl.Series("geometry", shapely.to_wkb(moved).tolist(), dtype=pl.Binary)])
+
+
+def _to_wgs84(source: str, geometries: Any, crs: str | None, name: str) -> Any:
+    """Coordinates in EPSG:4326, longitude first. Raises WrongReference for a file that does not say its reference."""
+    if not crs:
+        bounds = shapely.total_bounds(geometries)
+        if not np.isnan(bounds).any() and np.abs(bounds).max() > 180:
+            raise WrongReference(source, 4326, f"nothing: {name} does not say its reference (no .prj?)")
+        return geometries
+    given = CRS.from_user_input(crs)
+    if given == _WGS84 or given.to_epsg() == 4326:
+        return geometries
+    transformer = Transformer.from_crs(given, _WGS84, always_xy=True)
+
+    def move(points: Any) -> Any:
+        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+    return shapely.transform(geometries, move)
+
+
+def _refuse_unsafe_xml(source: str, path: Path, name: str) -> None:
+    try:
+        for _, element in ElementTree.iterparse(str(path), forbid_dtd=True):
+            element.clear()
+    except DefusedXmlException as error:
+        raise UnsafeXml(source, type(error).__name__) from error
+    except ElementTree.ParseError as error:
+        raise BrokenFile(source, name, f"XML that ends early or is broken: {error}") from error
