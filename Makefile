@@ -12,7 +12,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui test lint bench clean
+.PHONY: help setup run live ui template replay docs test lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -36,6 +36,13 @@ live: $(STAMP)  ## The nightly job once, against the real servers, into data/liv
 
 ui: $(STAMP)  ## The Dagster UI on 127.0.0.1 against the sandbox (UI_PORT=3000)
 	$(BIN)/python -m pipelines.ui --port $(UI_PORT) --scale $(SCALE)
+
+template: $(STAMP)  ## The Excel workbook that institutions fill in and leave in the inbox
+	$(BIN)/python -m pipelines.template
+
+replay: $(STAMP)  ## A release made again from its snapshots, with no network (RELEASE=2026-11-23-1a2b3c4d)
+	@test -n "$(RELEASE)" || { echo "which release? make replay RELEASE=…; the table meta.releases lists them"; exit 2; }
+	$(BIN)/python -m pipelines.replay "$(RELEASE)"
 
 test: $(STAMP)  ## Every test, offline
 	$(BIN)/python -m pytest -n 2 --dist loadscope

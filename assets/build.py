@@ -54,7 +54,8 @@ class BuildSession:
         self.pending: set[str] | None = None
         try:
             self._prepare()
-            self.inputs = Inputs(self.con, store, lake, layers)
+            base = files.published if self.base else None
+            self.inputs = Inputs(self.con, store, lake, layers, base)
         except BaseException:
             self.close()
             raise
@@ -73,6 +74,9 @@ class BuildSession:
                 self.con.execute(f"create schema if not exists {table.split('.')[0]}")
                 self.con.execute(f"create table {table} ({columns})")
                 runner.comment(self.con, table, about)
+                continue
+            for column in about.columns:  # a file of an earlier version of this software
+                self.con.execute(f'alter table {table} add column if not exists "{column.name}" {column.type}')
 
     def close(self) -> None:
         """Close, and remove a build that was not published."""
@@ -124,7 +128,7 @@ class BuildSession:
 
     def _columns_of(self) -> dict[str, list[str]]:
         rows = self.con.execute(
-            "select case when database_name in ('raw', 'seeds') then database_name else schema_name end || '.' || table_name,"
+            "select case when database_name in ('raw', 'seeds', 'previous') then database_name else schema_name end || '.' || table_name,"
             " list(column_name order by column_index) from duckdb_columns() where not internal group by 1"
         ).fetchall()
         return dict(rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -23,15 +24,19 @@ _READER_VERSION = "2"  # raise when reading of stored bodies changes, so that mo
 
 
 class Inputs:
-    """The catalogs `raw` and `seeds` of one build connection; both live in memory and never reach the file."""
+    """The catalogs `raw`, `seeds` and `previous` of one build connection; all live in memory and never reach the file.
+
+    `base` is the file of the release before this one, whose tables are `previous.<layer>__<name>`.
+    """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer]
-    ) -> None:
-        self.con, self.store, self.lake, self.layers = con, store, lake, layers
+        self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer],
+        base: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.con, self.store, self.lake, self.layers, self.base = con, store, lake, layers, base
         self._attached: set[str] = set()
-        con.execute("attach ':memory:' as raw")
-        con.execute("attach ':memory:' as seeds")
+        for catalog in ("raw", "seeds", "previous"):
+            con.execute(f"attach ':memory:' as {catalog}")
 
     def _partitions(self, layer: SourceLayer) -> list[str | None]:
         """Years, parts or submissions that were ever tried, or the one whole."""
@@ -48,9 +53,33 @@ class Inputs:
             self._attach_frame(table, self._source_status())
         elif table.startswith("raw."):
             self._attach_layer(self._layer_of(table))
+        elif table.startswith("previous."):
+            self._attach_previous(table)
         elif table not in self._attached:
             self._attach_frame(table, seeds.read_seed(table.split(".")[1]))
             self._attached.add(table)
+
+    def _attach_previous(self, table: str) -> None:
+        """A table as the release before had it; with none, or none of that name, an empty one of today's columns."""
+        layer, name = table.removeprefix("previous.").split("__")
+        today = [row[0] for row in self.con.execute(f"describe {layer}.{name}").fetchall()]
+        there: list[str] = []
+        if self.base:
+            self.con.execute(f"attach {_literal(str(self.base))} as base_file (read_only)")
+            there = [
+                row[0]
+                for row in self.con.execute(
+                    "select column_name from duckdb_columns()"
+                    " where database_name = 'base_file' and schema_name = ? and table_name = ?",
+                    [layer, name],
+                ).fetchall()
+            ]
+        columns = ", ".join(f'"{c}"' if c in there else f'null as "{c}"' for c in today)
+        origin = f"base_file.{layer}.{name}" if there else f"{layer}.{name} where false"
+        columns = columns if there else "*"
+        self.con.execute(f"create or replace table {table} as select {columns} from {origin}")
+        if self.base:
+            self.con.execute("detach base_file")
 
     def _attach_frame(self, table: str, frame: pl.DataFrame) -> None:
         self.con.register("attached_frame", frame.to_arrow())
@@ -135,6 +164,8 @@ class Inputs:
         kind, name = table.split(".")
         if kind == "seeds":
             return digest((seeds.FOLDER / f"{name}.csv").read_bytes())
+        if kind == "previous":
+            return ""  # compared with again only when something of today changes: what changed stays told until then
         if table == "raw.source_status":
             return digest(self._source_status().write_json().encode())
         layer = self._layer_of(table)

@@ -129,6 +129,8 @@ def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineag
 def _lineage_key(table: str) -> dg.AssetKey:
     """The asset that a column comes from: accepted rows are those of the staging model, raw and seeds keep their names."""
     layer, name = table.split(".")
+    if layer == "previous":
+        return dg.AssetKey(f"previous_{name}")
     if layer in {"raw", "seeds"}:
         return dg.AssetKey(f"{layer.removesuffix('s')}_{name}")
     return table_key(table.replace("accepted.", "staging.", 1))

@@ -12,6 +12,7 @@ from assets.sources.register import SourceLayer
 OWNERS = ["team:restauracion-datos"]
 _PREFIX = {"staging": "", "core": "core_", "marts": "mart_", "quality": "quality_", "meta": "meta_"}
 PUBLISHED = AssetKey("published_warehouse")
+ANSWERS = AssetKey("submission_answers")
 
 
 def raw_key(layer: SourceLayer) -> AssetKey:

@@ -97,17 +97,21 @@ def _write_release(session: BuildSession) -> Release:
         "select table_name, fingerprint from meta.model_states where table_name != 'quality.source_status' order by all"
     ).fetchall()
     fingerprint = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
-    sandbox, snapshots, stale = con.execute(
+    sandbox, snapshots, stale, since = con.execute(
         "select coalesce(bool_or(is_sandbox), false), count(snapshot_id),"
-        " coalesce(list(source order by source) filter (where is_stale), []) from quality.source_status"
-    ).fetchone() or (False, 0, [])
+        " coalesce(list(distinct source order by source) filter (where is_stale), []),"
+        " coalesce(list(source || coalesce(' ' || partition, '') || ': '"
+        " || coalesce('since ' || strftime(last_good_at, '%Y-%m-%d %H:%M UTC'), 'never read') order by source, partition)"
+        " filter (where is_stale), []) from quality.source_status"
+    ).fetchone() or (False, 0, [], [])
     now = dt.datetime.now(dt.UTC)
     last = con.execute(
         "select release_id, fingerprint from meta.releases order by published_at desc limit 1"
     ).fetchone()
     if last and last[1] == fingerprint:
         con.execute(
-            "update meta.releases set verified_at = ?, stale_sources = ? where release_id = ?", [now, stale, last[0]]
+            "update meta.releases set verified_at = ?, stale_sources = ?, stale_since = ? where release_id = ?",
+            [now, stale, since, last[0]],
         )
         return Release(
             str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale)
@@ -116,8 +120,8 @@ def _write_release(session: BuildSession) -> Release:
     con.execute("delete from meta.releases where release_id = ?", [release_id])  # back to an earlier state on one day
     con.execute(
         "insert into meta.releases by name select ? as release_id, ? as published_at, ? as verified_at, ? as is_sandbox,"
-        " ? as as_of, ? as fingerprint, ? as snapshot_count, ? as stale_sources",
-        [release_id, now, now, bool(sandbox), session.as_of, fingerprint, snapshots, stale],
+        " ? as as_of, ? as fingerprint, ? as snapshot_count, ? as stale_sources, ? as stale_since",
+        [release_id, now, now, bool(sandbox), session.as_of, fingerprint, snapshots, stale, since],
     )
     return Release(
         release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale)

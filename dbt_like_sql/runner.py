@@ -23,7 +23,7 @@ from sqlglot import exp
 
 FOLDER = Path(__file__).parent
 LAYERS = ("staging", "core", "marts", "quality", "meta")
-INPUTS = ("raw", "seeds")  # what a model may read that no model makes
+INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model makes; previous is the release before
 
 
 class Text(BaseModel):

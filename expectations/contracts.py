@@ -32,7 +32,7 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that must be true of a table.
+    """One thing that must be true of a table. `mend_es` tells who sent a failing row what to do about it.
 
     A row rule has `failing`, the condition that a failing row meets; a table rule has `metric`, a query of one number
     that must be 0 to pass (rowCount) or a column that must be unique.
@@ -49,6 +49,7 @@ class Rule:
     column: str | None = None
     failing: str | None = None
     valid_values: tuple[str, ...] = ()
+    mend_es: str = ""
 
     @property
     def is_blocking(self) -> bool:
@@ -133,11 +134,13 @@ def _rules(contract: str, table: SchemaObject) -> list[Rule]:
     for column in table.properties or []:
         name = str(column.name)
         if column.required:
-            reason = _custom(column.customProperties).get("reason_es", f"Falta {column.businessName}")
+            custom = _custom(column.customProperties)
+            reason = custom.get("reason_es", f"Falta {column.businessName}")
             rules.append(
                 Rule(
                     f"{contract}.{name}.required", f"{name} is given", "row", "critical", "completeness", reason,
                     f"{name} is missing", "nullValues", name, f'"{name}" is null',
+                    mend_es=custom.get("mend_es", ""),
                 )
             )  # fmt: skip
         if column.unique:
@@ -178,6 +181,7 @@ def _from_quality(contract: str, quality: DataQuality, column: str | None) -> Ru
     return Rule(
         f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}", name, level, quality.severity,
         quality.dimension, custom["reason_es"], str(quality.description), metric, column, failing, values,
+        custom.get("mend_es", ""),
     )  # fmt: skip
 
 

@@ -49,24 +49,32 @@ def with_labels(metadata: dict[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
     ids = {str(t.get("id", t.get("code"))): t for t in subtypes}
     if subtype_field and ids:
         domains[subtype_field] = {code: str(t["name"]) for code, t in ids.items()}
+    for described in ids.values():  # a field may have coded values in some subtypes alone
+        for name, domain in (described.get("domains") or {}).items():
+            if _coded(domain):
+                domains.setdefault(name, {})
     labels, faults = [], []
     for name, coded in domains.items():
         if name not in rows.columns:
             continue
         code = pl.col(name).cast(pl.String).str.strip_chars()
-        label = code.replace_strict(coded, default=None, return_dtype=pl.String)
+        label = _meaning(code, coded)
+        is_coded = pl.lit(bool(coded))
         if subtype_field and name != subtype_field:
             for subtype, described in ids.items():  # a subtype may have a domain of its own for a field
                 if own := _coded((described.get("domains") or {}).get(name)):
                     mine = pl.col(subtype_field).cast(pl.String) == subtype
-                    label = (
-                        pl.when(mine).then(code.replace_strict(own, default=None, return_dtype=pl.String)).otherwise(label)
-                    )
+                    label = pl.when(mine).then(_meaning(code, own)).otherwise(label)
+                    is_coded = is_coded | mine
         labels.append(label.alias(name + LABEL_SUFFIX))
-        unknown = label.is_null() & code.is_not_null() & (code != "")
+        unknown = is_coded & label.is_null() & code.is_not_null() & (code != "")
         faults.append(pl.when(unknown).then(pl.concat_str(pl.lit(f"{name} "), code)))
     fault = pl.concat_str(faults, separator=", ", ignore_nulls=True) if faults else pl.lit(None, pl.String)
     return rows.with_columns(*labels, pl.when(fault != "").then(fault).alias(DOMAIN_FAULT_COLUMN))
+
+
+def _meaning(code: pl.Expr, coded: dict[str, str]) -> pl.Expr:
+    return code.replace_strict(coded, default=None, return_dtype=pl.String) if coded else pl.lit(None, pl.String)
 
 
 def _coded(domain: Any) -> dict[str, str]:

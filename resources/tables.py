@@ -15,6 +15,7 @@ from resources.errors import BrokenFile, UnexpectedFormat
 from resources.http import refuse_web_page
 
 TABLES = {".xlsx", ".csv"}
+ROW = "__row"  # a row's number in its sheet, the header being 1
 _LARGEST = 256 << 20  # bytes; a person's table is far smaller
 
 
@@ -73,4 +74,6 @@ def _delimited(source: str, body: bytes, name: str) -> pl.DataFrame:
 def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
     """Spreadsheets end in rows that hold formats and nothing else."""
     filled = pl.any_horizontal(pl.all().str.strip_chars().fill_null("") != "")
-    return frame.filter(filled) if frame.width else frame
+    if not frame.width:
+        return frame
+    return frame.with_columns(filled.alias("__filled")).with_row_index(ROW, offset=2).filter("__filled").drop("__filled")

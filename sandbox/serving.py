@@ -6,6 +6,7 @@ Belongs here: starting servers and the environment that leads a run to them. Doe
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +25,15 @@ def worlds_folder() -> Path:
     return Path(os.environ.get("RESTAURACION_DATA_DIR") or "data") / "sandbox"
 
 
+def fill_inbox(world: World, inbox: Path) -> None:
+    """Leave the made submissions in the inbox, where a person has not left anything of the same name."""
+    for path in sorted(world.inbox.glob("*/*")):
+        target = inbox / path.parent.name / path.name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+
+
 @contextmanager
 def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator[dict[str, str]]:
     """Servers on loopback while the block runs; yields the environment that leads a run to them.
@@ -33,6 +43,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator
     from sandbox.servers.app import base_urls, loopback_sockets, write_hosts
 
     world = world_at(worlds_folder(), DEFAULT_SEED if seed is None else seed, scale)
+    fill_inbox(world, worlds_folder().parent / "inbox")
     sockets = loopback_sockets()
     command = [sys.executable, "-m", "sandbox.serving", str(world.folder.resolve())]
     process = subprocess.Popen(  # noqa: S603

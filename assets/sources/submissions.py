@@ -14,6 +14,7 @@ import polars as pl
 import shapely
 
 from dbt_like_sql.seeds import read_seed
+from resources.tables import ROW
 
 FILE_ROW = "fila"
 
@@ -88,7 +89,7 @@ def to_template(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of any submission in the template's columns, all text, with WKB `geometry` and the row's number in its file.
 
     Columns are known by their folded names; those that the template does not ask for are left out. Longitude and
-    latitude become a point where a row has no geometry. Rows of the help that the workbook carries are skipped.
+    latitude become a point where a row has no geometry.
     """
     by_name = {folded(column): column for column in reversed(rows.columns)}
     given: dict[str, str] = {}
@@ -102,9 +103,8 @@ def to_template(rows: pl.DataFrame) -> pl.DataFrame:
         for a in TEMPLATE
     ]
     geometry = pl.col("geometry") if "geometry" in rows.columns else pl.lit(None, pl.Binary).alias("geometry")
-    frame = rows.with_row_index("_row").select(
-        (pl.col("_row") + (2 if "geometry" not in rows.columns else 1)).cast(pl.Int64).alias(FILE_ROW), *texts, geometry
-    )
+    number = pl.col(ROW) if ROW in rows.columns else pl.int_range(1, pl.len() + 1)  # features count from 1
+    frame = rows.select(number.cast(pl.Int64).alias(FILE_ROW), *texts, geometry)
     return frame.with_columns(_points(frame))
 
 

@@ -1,0 +1,171 @@
+"""The answer beside each submission: what was accepted, what was not and what to mend, in Spanish.
+
+Belongs here: reading the published file for one submission and writing its workbook. Does not: judging rows (expectations).
+No Dagster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import xlsxwriter
+
+from expectations.contracts import read_contract
+from resources.inbox import Inbox, answer_path
+
+_STATE = ".respuestas.json"
+_GENERAL_ADVICE = "Corrija el dato y vuelva a dejar el archivo con el mismo nombre."
+
+_CONSEQUENCE = "areas.table.initiative_of_the_area_passed_the_protocol"  # said only where nothing else is wrong with the row
+
+_ROWS = """
+with held as (
+    select
+        json_extract_string(record, '$.layer_name') as submission,
+        try_cast(json_extract_string(record, '$.source_row') as bigint) as source_row,
+        json_extract_string(record, '$.source_record_id') as source_record_id,
+        table_name,
+        rule_id,
+        reason_es
+    from quality.quarantine
+    where source = 'submissions'
+),
+reasons as (
+    select features.source_row, held.rule_id, held.reason_es
+    from staging.stg_submissions__features as features
+    inner join held
+        on
+            (held.table_name = 'staging.std_areas' and held.submission = features.submission and held.source_row = features.source_row)
+            or (held.table_name = 'staging.std_initiatives' and held.source_record_id is not distinct from features.source_record_id)
+    where features.submission = $submission
+),
+placed as (
+    select
+        areas.source_row,
+        count(*) as area_count,
+        min(areas.initiative_id) as initiative_id,
+        sum(areas.geometry_ha) as geometry_ha,
+        sum(areas.net_ha) as net_ha,
+        min(areas.ubigeo) as ubigeo
+    from core.areas as areas
+    where areas.source = 'submissions' and areas.layer_name = $submission
+    group by areas.source_row
+)
+select
+    features.file_row::bigint as fila,
+    split_part(features.source_record_id, ':', 2) as codigo,
+    features.name as nombre,
+    placed.initiative_id as iniciativa,
+    placed.area_count as areas,
+    round(features.declared_ha, 2) as superficie_declarada_ha,
+    round(placed.geometry_ha, 2) as superficie_dibujada_ha,
+    round(placed.net_ha, 2) as superficie_neta_ha,
+    placed.ubigeo as ubigeo_encontrado,
+    (
+        select list(distinct {'rule_id': r.rule_id, 'reason_es': r.reason_es} order by r.rule_id)
+        from reasons as r where r.source_row = features.source_row
+    ) as reasons
+from staging.stg_submissions__features as features
+left join placed on features.source_row = placed.source_row
+where features.submission = $submission
+order by features.source_row
+"""
+_STATUS = """
+select last_error, last_good_at, (select release_id from meta.releases order by published_at desc limit 1)
+from quality.source_status where source = 'submissions.areas' and partition = $submission
+"""
+
+
+def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
+    """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission."""
+    state_path = inbox.folder / _STATE
+    answered: dict[str, str] = json.loads(state_path.read_text()) if state_path.exists() else {}
+    came: dict[str, dict[str, int]] = {}
+    with duckdb.connect(str(published), read_only=True) as con:
+        for submission, path in inbox.submissions().items():
+            status = con.execute(_STATUS, {"submission": submission}).fetchone()
+            if status is None:
+                continue  # it came after this run had looked
+            rows = con.execute(_ROWS, {"submission": submission}).pl()
+            accepted, rejected = _judged(rows)
+            came[submission] = {"accepted": accepted.height, "rejected": rejected.height}
+            facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json()]
+            content = hashlib.sha256("\0".join(facts).encode()).hexdigest()
+            if answered.get(submission) == content and answer_path(path).exists():
+                continue
+            _write(answer_path(path), path.name, status[0], str(status[2]), accepted, rejected)
+            answered[submission] = content
+    if came:
+        scratch = state_path.with_suffix(".part")
+        scratch.write_text(json.dumps(answered, indent=1))
+        os.replace(scratch, state_path)
+    return came
+
+
+def _advice() -> Mapping[str, str]:
+    return {r.rule_id: r.mend_es for name in ("initiatives", "areas") for r in read_contract(name).rules if r.mend_es}
+
+
+def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Accepted rows, and rejected rows with what happened and what to do."""
+    advice = _advice()
+    accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons")
+    said = []
+    for row in rows.filter(pl.col("iniciativa").is_null()).iter_rows(named=True):
+        reasons = row["reasons"] or []
+        own = [r for r in reasons if r["rule_id"] != _CONSEQUENCE] or reasons
+        mends = dict.fromkeys(advice[r["rule_id"]] for r in own if r["rule_id"] in advice)
+        said.append(
+            {
+                "fila": row["fila"],
+                "codigo": row["codigo"],
+                "nombre": row["nombre"],
+                "que_paso": "; ".join(dict.fromkeys(r["reason_es"] for r in own)) or "La fila no llegó a ninguna área",
+                "que_hacer": " ".join(mends) or _GENERAL_ADVICE,
+            }
+        )
+    schema = {"fila": pl.Int64, "codigo": pl.String, "nombre": pl.String, "que_paso": pl.String, "que_hacer": pl.String}
+    return accepted, pl.DataFrame(said, schema=schema)
+
+
+def _write(
+    path: Path, name: str, error: str | None, release: str, accepted: pl.DataFrame, rejected: pl.DataFrame
+) -> None:
+    """The workbook, in one step: nobody opens half of it."""
+    scratch = path.with_name(f".{path.name}.part")
+    with xlsxwriter.Workbook(str(scratch)) as book:
+        bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
+        sheet = book.add_worksheet("Resumen")
+        sheet.set_column(0, 0, 26)
+        sheet.set_column(1, 1, 90, wrap)
+        lines = [
+            ("Archivo", name),
+            ("Filas aceptadas", accepted.height),
+            ("Filas por corregir", rejected.height),
+            ("Publicación", release),
+        ]
+        if error:
+            lines.append(("No se pudo leer", error))
+            lines.append(("Qué hacer", "Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
+                          "Lo que se había aceptado antes sigue en pie."))  # fmt: skip
+        elif rejected.height:
+            lines.append(("Qué hacer", "Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
+                          "mismo nombre."))  # fmt: skip
+        else:
+            lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo."))
+        for number, (label, value) in enumerate(lines):
+            sheet.write(number, 0, label, bold)
+            sheet.write(number, 1, value, wrap)
+        for title, frame in (("Aceptadas", accepted), ("Por corregir", rejected)):
+            widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520}
+            frame.write_excel(
+                book, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
+                column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer"}},
+            )  # fmt: skip
+    os.replace(scratch, path)

@@ -1,0 +1,35 @@
+"""The answers to submissions as an asset.
+
+Belongs here: when answers are written and what the UI shows of them. Does not: what they say (answers.py).
+"""
+
+import dagster as dg
+
+from assets.answers import answer_all
+from assets.names import ANSWERS, OWNERS, PUBLISHED
+from resources.data_folder import DataFolder
+from resources.warehouse import WarehouseResource
+
+
+@dg.asset(
+    key=ANSWERS,
+    deps=[PUBLISHED],
+    group_name="publish",
+    kinds={"excel"},
+    owners=OWNERS,
+    tags={"layer": "publish"},
+    description="One workbook beside each file in the inbox: accepted rows, and rejected rows with what to mend, in Spanish. "
+    "Written from the published file after each run; an answer that would say the same is not written again.",
+)
+def submission_answers(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Answer every submission."""
+    came = answer_all(warehouse.files.published, data_folder.inbox())
+    table = "\n".join(f"| {name} | {n['accepted']} | {n['rejected']} |" for name, n in came.items())
+    return dg.MaterializeResult(
+        metadata={
+            "submissions": len(came),
+            "rows_accepted": sum(n["accepted"] for n in came.values()),
+            "rows_rejected": sum(n["rejected"] for n in came.values()),
+            "by_submission": dg.MetadataValue.md(f"| submission | accepted | rejected |\n|---|---|---|\n{table}"),
+        }
+    )

@@ -1,0 +1,191 @@
+-- What differs from the release before this one. Closed fiscal years do move: they are marked. The first release has none.
+with before_existed as (
+    select count(*) > 0 as yes from previous.core__spending
+),
+
+spending_now as (
+    select
+        totals.fiscal_year,
+        totals.programme_code,
+        measures.measure,
+        sum(
+            case measures.measure
+                when 'initial_pen' then totals.initial_pen
+                when 'modified_pen' then totals.modified_pen
+                when 'certified_pen' then totals.certified_pen
+                when 'accrued_pen' then totals.accrued_pen
+                when 'paid_pen' then totals.paid_pen
+            end
+        ) as amount
+    from core.spending as totals
+    cross join seeds.reconciliation_tolerances as measures
+    group by all
+),
+
+spending_before as (
+    select
+        totals.fiscal_year,
+        totals.programme_code,
+        measures.measure,
+        sum(
+            case measures.measure
+                when 'initial_pen' then totals.initial_pen
+                when 'modified_pen' then totals.modified_pen
+                when 'certified_pen' then totals.certified_pen
+                when 'accrued_pen' then totals.accrued_pen
+                when 'paid_pen' then totals.paid_pen
+            end
+        ) as amount
+    from previous.core__spending as totals
+    cross join seeds.reconciliation_tolerances as measures
+    group by all
+),
+
+last_year as (
+    select max(spent.fiscal_year) as fiscal_year from core.spending as spent
+),
+
+spending_changes as (
+    select
+        'spending' as subject,
+        coalesce(now.fiscal_year, earlier.fiscal_year) || '|' || coalesce(now.programme_code, earlier.programme_code) as record_key,
+        'PP ' || coalesce(now.programme_code, earlier.programme_code) as label,
+        coalesce(now.measure, earlier.measure) as measure,
+        coalesce(now.fiscal_year, earlier.fiscal_year) as fiscal_year,
+        coalesce(now.fiscal_year, earlier.fiscal_year) < last_year.fiscal_year as is_closed_year,
+        cast(earlier.amount as varchar) as value_before,
+        cast(now.amount as varchar) as value_after,
+        cast(coalesce(now.amount, 0) - coalesce(earlier.amount, 0) as double) as difference,
+        'S/' as unit
+    from spending_now as now
+    full join spending_before as earlier
+        on
+            now.fiscal_year = earlier.fiscal_year
+            and now.programme_code = earlier.programme_code
+            and now.measure = earlier.measure
+    cross join last_year
+    where now.amount is distinct from earlier.amount
+),
+
+initiatives_now as (
+    select
+        initiatives.initiative_id,
+        initiatives.name,
+        unnest(['status', 'target_ha', 'declared_ha', 'gross_ha', 'net_ha']) as measure,
+        unnest([
+            initiatives.status, cast(round(initiatives.target_ha, 4) as varchar), cast(round(initiatives.declared_ha, 4) as varchar),
+            cast(round(initiatives.gross_ha, 4) as varchar), cast(round(initiatives.net_ha, 4) as varchar)
+        ]) as told
+    from core.initiatives as initiatives
+),
+
+initiatives_before as (
+    select
+        initiatives.initiative_id,
+        initiatives.name,
+        unnest(['status', 'target_ha', 'declared_ha', 'gross_ha', 'net_ha']) as measure,
+        unnest([
+            initiatives.status, cast(round(initiatives.target_ha, 4) as varchar), cast(round(initiatives.declared_ha, 4) as varchar),
+            cast(round(initiatives.gross_ha, 4) as varchar), cast(round(initiatives.net_ha, 4) as varchar)
+        ]) as told
+    from previous.core__initiatives as initiatives
+),
+
+initiative_changes as (
+    select
+        'initiatives' as subject,
+        coalesce(now.initiative_id, earlier.initiative_id) as record_key,
+        coalesce(now.name, earlier.name) as label,
+        coalesce(now.measure, earlier.measure) as measure,
+        cast(null as integer) as fiscal_year,
+        false as is_closed_year,
+        earlier.told as value_before,
+        now.told as value_after,
+        coalesce(try_cast(now.told as double), 0) - coalesce(try_cast(earlier.told as double), 0) as difference,
+        case when coalesce(now.measure, earlier.measure) != 'status' then 'ha' end as unit
+    from initiatives_now as now
+    full join initiatives_before as earlier
+        on now.initiative_id = earlier.initiative_id and now.measure = earlier.measure
+    where now.told is distinct from earlier.told
+),
+
+investment_changes as (
+    select
+        'investments' as subject,
+        coalesce(now.cui, earlier.cui) as record_key,
+        coalesce(now.name, earlier.name) as label,
+        'updated_cost_pen' as measure,
+        cast(null as integer) as fiscal_year,
+        false as is_closed_year,
+        cast(earlier.updated_cost_pen as varchar) as value_before,
+        cast(now.updated_cost_pen as varchar) as value_after,
+        cast(coalesce(now.updated_cost_pen, 0) - coalesce(earlier.updated_cost_pen, 0) as double) as difference,
+        'S/' as unit
+    from core.investments as now
+    full join previous.core__investments as earlier on now.cui = earlier.cui
+    where now.updated_cost_pen is distinct from earlier.updated_cost_pen or now.cui is null or earlier.cui is null
+),
+
+degradation_now as (
+    select
+        polygons.degradation_year,
+        sum(exact(polygons.area_ha)) as area_ha
+    from core.degradation as polygons
+    group by polygons.degradation_year
+),
+
+degradation_before as (
+    select
+        polygons.degradation_year,
+        sum(exact(polygons.area_ha)) as area_ha
+    from previous.core__degradation as polygons
+    group by polygons.degradation_year
+),
+
+degradation_changes as (
+    select
+        'degradation' as subject,
+        cast(coalesce(now.degradation_year, earlier.degradation_year) as varchar) as record_key,
+        'Degradación ' || coalesce(now.degradation_year, earlier.degradation_year) as label,
+        'area_ha' as measure,
+        cast(null as integer) as fiscal_year,
+        false as is_closed_year,
+        cast(earlier.area_ha as varchar) as value_before,
+        cast(now.area_ha as varchar) as value_after,
+        cast(coalesce(now.area_ha, 0) - coalesce(earlier.area_ha, 0) as double) as difference,
+        'ha' as unit
+    from degradation_now as now
+    full join degradation_before as earlier on now.degradation_year = earlier.degradation_year
+    where now.area_ha is distinct from earlier.area_ha
+),
+
+changes as (
+    select * from spending_changes
+    union all
+    select * from initiative_changes
+    union all
+    select * from investment_changes
+    union all
+    select * from degradation_changes
+)
+
+select
+    changes.subject,
+    changes.record_key,
+    changes.label,
+    changes.measure,
+    changes.fiscal_year,
+    coalesce(changes.is_closed_year, false) as is_closed_year,
+    case
+        when changes.value_before is null then 'added'
+        when changes.value_after is null then 'removed'
+        else 'revised'
+    end as change_kind,
+    changes.value_before,
+    changes.value_after,
+    changes.difference,
+    changes.unit
+from changes
+cross join before_existed
+where before_existed.yes
+order by changes.subject, changes.record_key, changes.measure
