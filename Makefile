@@ -44,6 +44,9 @@ replay: $(STAMP)  ## A release made again from its snapshots, with no network (R
 	@test -n "$(RELEASE)" || { echo "which release? make replay RELEASE=…; the table meta.releases lists them"; exit 2; }
 	$(BIN)/python -m pipelines.replay "$(RELEASE)"
 
+docs: $(STAMP)  ## docs/sources and the list of assumptions, from the registers
+	$(BIN)/python -m pipelines.docs
+
 test: $(STAMP)  ## Every test, offline
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 

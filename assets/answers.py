@@ -68,7 +68,7 @@ select
     round(placed.net_ha, 2) as superficie_neta_ha,
     placed.ubigeo as ubigeo_encontrado,
     (
-        select list(distinct {'rule_id': r.rule_id, 'reason_es': r.reason_es} order by r.rule_id)
+        select list_sort(list(distinct {'rule_id': r.rule_id, 'reason_es': r.reason_es}))
         from reasons as r where r.source_row = features.source_row
     ) as reasons
 from staging.stg_submissions__features as features

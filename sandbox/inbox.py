@@ -5,6 +5,7 @@ Belongs here: made submissions. Does not: reading or answering them.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import zipfile
 from pathlib import Path
@@ -14,15 +15,21 @@ import numpy as np
 import polars as pl
 import pyogrio
 import shapely
+import xlsxwriter
 
 from dbt_like_sql.seeds import read_seed
 from sandbox.geography import Ground, area_ha, blob
+
+
+MADE_ON = "2025-12-31"  # files tell when they were made; worlds of one seed are equal
+_ZIP_DATE = (2025, 12, 31, 12, 0, 0)
 
 
 def write_inbox(folder: Path, seed: int, ground: Ground) -> None:
     """A marine-coastal GeoPackage (IMARPE), an agricultural-soil workbook (MIDAGRI), a regional government's KMZ, an NGO's
     CSV with mistakes, a community's zipped shapefile and a company's GeoJSON."""
     random = np.random.default_rng([seed, 11])
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T12:00:00.000Z"})
     _vector(folder / "imarpe" / "praderas_macroalgas.gpkg", _rows(random, ground, "IMARPE", "Restauración de praderas de macroalgas", "Isla", 2, shift=-0.06))
     _workbook(folder / "midagri" / "suelos_agrarios.xlsx", _rows(random, ground, "MIDAGRI", "Recuperación de suelos agrarios con terrazas", "Agri", 3))
     _kmz(folder / "gore_tacna" / "bofedales.kmz", _rows(random, ground, "Gobierno Regional de Tacna", "Recuperación de bofedales", "Bofedal", 1))
@@ -73,6 +80,7 @@ def _vector(path: Path, rows: list[dict[str, Any]], crs: str = "EPSG:4326") -> N
         path, shapely.to_wkb(np.array([r["geometry"] for r in rows], dtype=object)),
         [np.array([r[n] for r in rows], dtype=object) for n in names], names, geometry_type="Polygon", crs=crs,
         driver="LIBKML" if path.suffix == ".kml" else None,
+        layer_options={"DBF_DATE_LAST_UPDATE": MADE_ON} if path.suffix == ".shp" else None,
     )  # fmt: skip
 
 
@@ -87,7 +95,10 @@ def _without_geometry(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _workbook(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(_without_geometry(rows), infer_schema_length=None).with_columns(pl.all().cast(pl.String)).write_excel(path)
+    with xlsxwriter.Workbook(str(path)) as book:
+        book.set_properties({"created": dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)})
+        frame = pl.DataFrame(_without_geometry(rows), infer_schema_length=None)
+        frame.with_columns(pl.all().cast(pl.String)).write_excel(book, "Iniciativas")
 
 
 def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -106,7 +117,7 @@ def _kmz(path: Path, rows: list[dict[str, Any]]) -> None:
     scratch = path.with_suffix(".kml")
     _vector(scratch, rows)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(scratch, "doc.kml")
+        archive.writestr(zipfile.ZipInfo("doc.kml", _ZIP_DATE), scratch.read_bytes())
     scratch.unlink()
     path.write_bytes(buffer.getvalue())
 
@@ -126,6 +137,6 @@ def _shapefile(path: Path, rows: list[dict[str, Any]]) -> None:
     _vector(folder / "zonas.shp", [{k[:10]: v for k, v in r.items()} for r in moved], crs="EPSG:32718")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in sorted(folder.iterdir()):
-            archive.write(member, member.name)
+            archive.writestr(zipfile.ZipInfo(member.name, _ZIP_DATE), member.read_bytes())
             member.unlink()
     folder.rmdir()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from assets.sources.register import SourceLayer
 from resources import arcgis, wfs
-from resources.arcgis import ArcGIS
+from resources.arcgis import ArcGIS, Fetched
 from resources.downloads import Downloads
 from resources.errors import (
     EmptyAnswer,
@@ -56,7 +56,23 @@ def store(tmp_path: Path) -> SnapshotStore:
 
 
 def read(http: Http, store: SnapshotStore, layer: SourceLayer, page_size: int = 1_000) -> pl.DataFrame:
-    return ArcGIS(http, page_size).read_layer(layer.source, layer.url, layer.layer or "", store.draft()).rows()
+    part = "2024" if layer.is_in_parts else None
+    return whole(ArcGIS(http, page_size).read_layer(layer.source, layer.url, layer.layer or "", store.draft(), part))
+
+
+def whole(fetched: Fetched) -> pl.DataFrame:
+    frame = pl.concat(fetched.frames())
+    assert frame.height == fetched.rows
+    return frame
+
+
+def pages_only(fault: Callable[[Request, Response], Response]) -> Callable[[Request, Response], Response]:
+    """The fault on answers with features, whatever way they are asked for; counts and lists of ids stay good."""
+
+    def changed(request: Request, good: Response) -> Response:
+        return fault(request, good) if b'"features"' in good.body else good
+
+    return changed
 
 
 def first_time_only(servers: SandboxServers, piece: str, bad: Response) -> None:
@@ -72,9 +88,9 @@ def first_time_only(servers: SandboxServers, piece: str, bad: Response) -> None:
 def test_pages_of_every_size_give_the_same_rows(
     http: Http, store: SnapshotStore, layers: dict[str, SourceLayer]
 ) -> None:
-    whole = read(http, store, layers[RECOVERY])
-    for size in (7, 100, whole.height, whole.height - 1):
-        assert read(http, store, layers[RECOVERY], size).equals(whole)
+    rows = read(http, store, layers[RECOVERY])
+    for size in (7, 100, rows.height, rows.height - 1):
+        assert read(http, store, layers[RECOVERY], size).equals(rows)
 
 
 def test_a_server_without_paging_is_read_by_object_id(
@@ -86,9 +102,9 @@ def test_a_server_without_paging_is_read_by_object_id(
         )
         for s in SERVICES
     )
-    whole = read(http, store, layers[RECOVERY])
+    rows = read(http, store, layers[RECOVERY])
     with SandboxServers(world, services) as old:
-        assert read(Http(hosts=old.base_urls, first_pause=0.01), store, layers[RECOVERY]).equals(whole)
+        assert read(Http(hosts=old.base_urls, first_pause=0.01), store, layers[RECOVERY]).equals(rows)
         assert any("OBJECTID+%3E" in r for r in old.faults.requests)
 
 
@@ -96,14 +112,16 @@ def test_the_snapshot_can_be_read_again_without_a_server(
     http: Http, store: SnapshotStore, layers: dict[str, SourceLayer]
 ) -> None:
     layer, draft = layers[RECOVERY], store.draft()
-    rows = ArcGIS(http, 100).read_layer(layer.source, layer.url, layer.layer or "", draft).rows()
-    bodies = [store.read(part) for part in draft.parts]
-    assert arcgis.read_stored(layer.source, bodies[0], bodies[1:]).equals(rows)
+    rows = whole(ArcGIS(http, 100).read_layer(layer.source, layer.url, layer.layer or "", draft))
+    assert pl.concat(arcgis.read_stored(layer.source, store, draft.parts)).equals(rows)
 
 
-def test_the_latest_year_is_found_by_name(http: Http, layers: dict[str, SourceLayer]) -> None:
+def test_every_year_is_found_by_name(http: Http, layers: dict[str, SourceLayer]) -> None:
     layer = layers["minam.degradation"]
-    assert ArcGIS(http).find_layer(layer.source, layer.url, layer.layer or "").name == "Degradación 2024"
+    years = ArcGIS(http).parts(layer.source, layer.url, layer.layer or "")
+    assert years == [str(year) for year in range(2014, 2025)]
+    found = ArcGIS(http).find_layer(layer.source, layer.url, layer.layer or "", "2016")
+    assert found.name == "Degradación 2016"
 
 
 def test_a_name_that_fits_two_layers_is_refused(http: Http, layers: dict[str, SourceLayer]) -> None:
@@ -141,12 +159,10 @@ def test_what_another_try_mends_is_tried_again(
     [
         (PlainTextResponse("no", status_code=403), Refused, "HTTP 403"),
         (PlainTextResponse("gone", status_code=404), Refused, "check the url"),
-        (HTMLResponse("<html><title>Iniciar sesión</title></html>"), UnexpectedFormat, "expected JSON, got HTML"),
-        (Response(b'{"error": {"code": 400, "message": "Invalid query"}}'), ServiceFault, "error 400: Invalid query"),
+        (HTMLResponse("<html><title>Iniciar sesión</title></html>"), UnexpectedFormat, "expected JSON, got a web page"),
         (Response(b'{"error": {"code": 499, "message": "Token Required"}}'), TokenRequired, "restricted"),
         (Response(b'{"message": "hello"}'), UnexpectedFormat, "expected features"),
-        (Response(b'{"features": [], "spatialReference": {"wkid": 102100, "latestWkid": 3857}}'), WrongReference, "asked for EPSG:4326"),
-        (Response(b'{"features": [], "spatialReference": {"wkid": 4326}}'), EmptyAnswer, "never replaces a good snapshot"),
+        (Response(b'{"features": [{"attributes": {"OBJECTID": 1}}], "spatialReference": {"wkid": 102100, "latestWkid": 3857}}'), WrongReference, "asked for EPSG:4326"),
     ],
 )  # fmt: skip
 def test_what_no_try_mends_is_final_and_asked_once(
@@ -157,6 +173,26 @@ def test_what_no_try_mends_is_final_and_asked_once(
     with pytest.raises(error, match=words):
         read(http, store, layers[RECOVERY])
     assert len([r for r in servers.faults.requests if PAGES in r]) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "words"),
+    [
+        (Response(b'{"error": {"code": 400, "message": "Invalid query"}}'), ServiceFault, "error 400: Invalid query"),
+        (Response(b'{"features": [], "spatialReference": {"wkid": 4326}}'), EmptyAnswer, "never replaces a good snapshot"),
+    ],
+)  # fmt: skip
+def test_what_another_way_of_asking_may_mend_is_asked_in_every_way(
+    servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer],
+    bad: Response, error: type[SourceError], words: str,
+) -> None:  # fmt: skip
+    servers.faults.by_path["ServicioRecuperacion/MapServer/2/query"] = pages_only(lambda *_: bad)
+    with pytest.raises(error, match=words):
+        read(http, store, layers[RECOVERY])
+    asked = [r for r in servers.faults.requests if "ServicioRecuperacion/MapServer/2/query" in r]
+    assert any("resultOffset" in r for r in asked)
+    assert any("OBJECTID+%3E" in r for r in asked)
+    assert any(r.endswith("query?") for r in asked), "by POST"
 
 
 def test_a_server_that_stays_down_is_given_up_after_all_tries(
@@ -188,18 +224,18 @@ def test_districts_come_whole_and_longitude_first(
 ) -> None:
     layer, draft = layers["inei.districts"], store.draft()
     fetched = wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", draft)
-    rows = fetched.rows()
-    assert fetched.count == rows.height == 1_891
+    rows = whole(fetched)
+    assert fetched.rows_at_server == rows.height == 1_891
     assert rows["ubigeo"].n_unique() == 1_891
     assert len(draft.parts) == 2, "the server gives 1,000 a page"
-    assert wfs.read_stored(layer.source, [store.read(p) for p in draft.parts]).equals(rows)
+    assert pl.concat(wfs.read_stored(layer.source, store, draft.parts)).equals(rows)
 
 
 def test_swapped_axes_of_a_wfs_are_turned(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer]
 ) -> None:
     layer = layers["inei.districts"]
-    right = wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", store.draft()).rows()
+    right = whole(wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", store.draft()))
 
     def swap(_: Request, answer: Response) -> Response:
         payload = orjson.loads(answer.body)
@@ -208,7 +244,7 @@ def test_swapped_axes_of_a_wfs_are_turned(
         return Response(orjson.dumps(payload), media_type="application/json")
 
     servers.faults.by_path["startIndex"] = swap
-    turned = wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", store.draft()).rows()
+    turned = whole(wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", store.draft()))
     assert turned.equals(right)
 
 
@@ -262,7 +298,7 @@ def test_a_web_page_in_place_of_a_file_is_refused(
 ) -> None:
     servers.faults.by_path["2021-Gasto"] = lambda *_: HTMLResponse("<!DOCTYPE html><title>Incapsula</title>")
     layer = layers["mef.budget_execution"]
-    with pytest.raises(UnexpectedFormat, match="expected a CSV file, got HTML"):
+    with pytest.raises(UnexpectedFormat, match="expected a data file, got a web page"):
         Downloads(http).read_file(layer.source, layer.url_for("2021"), store.draft(), None)
 
 

@@ -84,7 +84,7 @@ def test_nothing_new_recomputes_nothing(make_pipeline: MakePipeline, world: Worl
     }
     assert [name for name, is_reused in reused.items() if not is_reused] == ["quality_source_status"]
     assert (
-        pipeline.query("select count(*) from quality.source_status where last_changed_at < last_checked_at")[0][0] == 13
+        pipeline.query("select count(*) from quality.source_status where last_changed_at < last_checked_at")[0][0] == 51
     )
 
 

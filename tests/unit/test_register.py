@@ -59,7 +59,7 @@ def test_a_field_that_the_register_newly_requires_is_never_filled_with_null(
     layer = layers["minam.degradation"]
     store, lake = SnapshotStore(tmp_path / "snapshots"), Lake(tmp_path / "lake")
     with SandboxServers(world) as servers:
-        assert Extraction(Http(hosts=servers.base_urls), store, lake).refresh(layer).error is None
+        assert Extraction(Http(hosts=servers.base_urls), store, lake).refresh(layer, "2024").error is None
     stricter = layer.model_copy(update={"fields": {**layer.fields, "cause": "CAUSA"}})
     session = BuildSession(
         WarehouseFiles(tmp_path / "warehouse"), store, lake, {stricter.source: stricter}, "run", dt.date(2026, 1, 1)
@@ -79,7 +79,7 @@ def test_raw_parquet_is_made_again_from_the_snapshot(
         extraction = Extraction(Http(hosts=servers.base_urls), store, lake)
         jobs = [
             (layers[s], p)
-            for s, p in (("minam.degradation", None), ("inei.districts", None), ("mef.budget_execution", "2020"))
+            for s, p in (("minam.degradation", "2024"), ("inei.districts", None), ("mef.budget_execution", "2020"))
         ]
         done = extraction.refresh_all(jobs)
     for refreshed in done:
