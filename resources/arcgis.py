@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,8 @@ from resources.http import Http
 from resources.snapshots import Draft, Part, SnapshotStore
 
 WGS84 = 4326
+_AHEAD_BYTES = 96 << 20  # of bodies; the rows of a page are smaller
+_AHEAD_PAGES = 8
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class ArcGIS:
         """
         layer = self.find_layer(source, service_url, name_pattern, part, group)
         reader = PageReader(self.http, source, layer, draft.store, draft.made)
+        ahead = _Ahead(source, layer.description)
+        reader.on_new_body = ahead.take
         draft.tls_verified = self.http.is_verified(service_url)
         expected = self.count(reader)
         for last_try in (False, True):
@@ -97,7 +103,7 @@ class ArcGIS:
         draft.identity = _identity(layer, pages)
         parts = list(draft.parts)
         rows = len(np.unique(np.concatenate([page.ids for page in pages])))
-        return Fetched(rows, expected, lambda: read_stored(source, draft.store, [metadata, *parts[1:]]))
+        return Fetched(rows, expected, lambda: read_stored(source, draft.store, [metadata, *parts[1:]], ahead.frame))
 
     # -- metadata ----------------------------------------------------------------------------------
 
@@ -195,18 +201,53 @@ def _identity(layer: Layer, pages: Sequence[Page]) -> str:
     return hashlib.sha256(described + digests.tobytes()).hexdigest()
 
 
-def read_stored(source: str, store: SnapshotStore, parts: Sequence[Part]) -> Iterator[pl.DataFrame]:
-    """The rows of a snapshot from its bodies, page by page; a feature that stands on two pages comes once."""
+class _Ahead:
+    """Reads new pages in a thread of its own while others are still coming, within a bound of memory.
+
+    Bodies that were stored before are not among them: of a layer that did not change nothing is read.
+    """
+
+    def __init__(self, source: str, description: dict[str, Any]) -> None:
+        self._source, self._description = source, description
+        self._pool = ThreadPoolExecutor(1)
+        self._frames: dict[str, Future[pl.DataFrame]] = {}
+        self._room = _AHEAD_BYTES
+        self._lock = Lock()
+
+    def take(self, sha256: str, body: bytes) -> None:
+        """Read this body soon, if there is room."""
+        with self._lock:
+            if len(body) > self._room or sum(not f.done() for f in self._frames.values()) > _AHEAD_PAGES:
+                return
+            self._room -= len(body)
+            self._frames[sha256] = self._pool.submit(page_frame, self._source, self._description, body)
+
+    def frame(self, sha256: str) -> pl.DataFrame | None:
+        """The rows of a body that was read already; they are handed out once."""
+        with self._lock:
+            future = self._frames.pop(sha256, None)
+        return future.result() if future else None
+
+
+def read_stored(
+    source: str, store: SnapshotStore, parts: Sequence[Part], ready: Callable[[str], pl.DataFrame | None] = lambda _: None
+) -> Iterator[pl.DataFrame]:
+    """The rows of a snapshot from its bodies, page by page; a feature that stands on two pages comes once.
+
+    `ready` gives the rows of bodies that were read already.
+    """
     metadata = orjson.loads(store.read(next(p for p in parts if p.role == "metadata")))
     oid = Layer.object_id_of(source, metadata)
     seen: set[int] = set()
     for part in parts:
         if part.role == "page":
-            frame = page_frame(source, metadata, orjson.loads(store.read(part)))
+            frame = ready(part.sha256)
+            if frame is None:
+                frame = page_frame(source, metadata, store.read(part))
             ids = frame[oid]
-            again = [i for i in ids if i in seen] if seen else []
-            seen.update(ids)
-            yield frame.filter(~pl.col(oid).is_in(again)) if again else frame
+            again = seen.intersection(ids.to_list())
+            seen.update(ids.to_list())
+            yield frame.filter(~pl.col(oid).is_in(list(again))) if again else frame
 
 
 def check_whole(source: str, ids: pl.Series, expected: int | None) -> None:

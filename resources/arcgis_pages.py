@@ -7,9 +7,11 @@ side. Does not: whether what came is whole (arcgis.py) or what a page holds (esr
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import orjson
+import polars as pl
 
 from resources.errors import (
     EmptyPage,
@@ -37,6 +40,9 @@ _WANTED_BYTES = 4 << 20  # a page of this size keeps memory and time-outs far aw
 _WANTED_SECONDS = 20.0
 _SMALLEST_BOX = 1e-4  # degrees; rows that cannot be parted below it are too many at one place
 _IDS_A_REQUEST = 2_000
+_LARGE_PAGE = 32 << 10  # bytes
+_FEATURE = b'{"attributes":'
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,10 @@ class PageReader:
         self, http: Http, source: str, layer: Layer | None, store: SnapshotStore | None = None,
         made: list[Path] | None = None,
     ) -> None:  # fmt: skip
-        self.http, self.source, self._layer, self._store, self._made = http, source, layer, store, made
+        self.http, self.source, self._layer, self._store = http, source, layer, store
+        self._made = made if made is not None else []
         self.is_sandbox = False
+        self.on_new_body: Callable[[str, bytes], None] = lambda _sha256, _body: None
         self.page_size = min(_FIRST_PAGE, layer.page_size) if layer else 0
         self._largest = layer.page_size if layer else 0
 
@@ -138,6 +146,8 @@ class PageReader:
 
     def _payload(self, answer: Answer) -> dict[str, Any]:
         refuse_web_page(self.source, "JSON", answer.body)
+        if (skimmed := self._skimmed(answer.body)) is not None:
+            return skimmed
         try:
             payload = orjson.loads(answer.body)
         except orjson.JSONDecodeError as error:
@@ -156,6 +166,32 @@ class PageReader:
                 )
             raise ServiceFault(self.source, code, message, str(fault.get("details", "")))
         return payload  # type: ignore[no-any-return]
+
+    def _skimmed(self, body: bytes) -> dict[str, Any] | None:
+        """Of a large page only what paging needs: ids, flag and reference, without an object for every coordinate.
+
+        None for a page that is small, is no page, or does not read so; it is then read whole.
+        """
+        if self._layer is None or len(body) < _LARGE_PAGE or body.lstrip()[:8] == b'{"error"':
+            return None
+        oid = self.layer.object_id_field
+        schema = {
+            "exceededTransferLimit": pl.Boolean,
+            "spatialReference": pl.Struct({"wkid": pl.Int64, "latestWkid": pl.Int64}),
+            "features": pl.List(pl.Struct({"attributes": pl.Struct({oid: pl.Int64})})),
+        }
+        try:
+            page = pl.read_json(io.BytesIO(body), schema=schema)
+        except pl.exceptions.PolarsError:
+            return None
+        ids = page["features"].explode().struct.field("attributes").struct.field(oid)
+        if page.height != 1 or len(ids) == 0 or ids.null_count():
+            return None
+        return {
+            "exceededTransferLimit": page["exceededTransferLimit"][0],
+            "spatialReference": page["spatialReference"][0],
+            "features": [{"attributes": {oid: i}} for i in ids.to_list()],
+        }
 
     def all_ids(self) -> list[int] | None:
         """Every object id, sorted, which no page limit cuts; None where the server refuses."""
@@ -196,12 +232,16 @@ class PageReader:
         self._learn(len(features), len(answer.body), time.monotonic() - began)
         assert self._store is not None
         oid = self.layer.object_id_field
-        digests = b"".join(hashlib.sha256(orjson.dumps(f)).digest()[:16] for f in features)
         is_more = payload.get("exceededTransferLimit") or (payload.get("properties") or {}).get("exceededTransferLimit")
+        made: list[Path] = []
+        part = self._store.put("page", [answer.body], made) if features else Part("page", "", 0)
+        if made:
+            self._made.extend(made)
+            self.on_new_body(part.sha256, answer.body)
         return Page(
-            self._store.put("page", [answer.body], self._made) if features else Part("page", "", 0),
+            part,
             np.array([f["attributes"][oid] for f in features], dtype=np.int64),
-            np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2),
+            _digests(answer.body, features),
             is_more=bool(is_more),
             is_overlapping=is_overlapping,
         )
@@ -261,6 +301,20 @@ class PageReader:
         if len(page.ids) and not (task.is_overlapping and rest):
             pages.append(page)
         return rest
+
+
+def _digests(body: bytes, features: list[dict[str, Any]]) -> Any:
+    """Two numbers a feature, from its own bytes: the same feature is the same on whatever page it comes."""
+    pieces = body.split(_FEATURE)[1:]
+    if len(pieces) == len(features) and len(features) > 0:
+        tail = (_FEATURE + pieces[-1]).decode()
+        _, end = _DECODER.raw_decode(tail)  # the last one is followed by the rest of the page
+        made = [piece.rstrip(b", \r\n\t") for piece in pieces[:-1]]
+        made.append(tail[len(_FEATURE) : end].encode())
+    else:  # written another way: each feature read and written again, which is as stable
+        made = [orjson.dumps(f) for f in orjson.loads(body).get("features", [])]
+    joined = b"".join(hashlib.sha256(piece).digest()[:16] for piece in made)
+    return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2)
 
 
 # -- what is asked for -----------------------------------------------------------------------------

@@ -5,10 +5,12 @@ Belongs here: reading pages that an ArcGIS server sent. Does not: asking for the
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -30,10 +32,101 @@ _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def page_frame(source: str, metadata: dict[str, Any], page: dict[str, Any]) -> pl.DataFrame:
-    """One page as columns: attributes, the meaning of coded values, WKB `geometry`, and what could not be read."""
-    attributes = read_attributes(source, metadata["fields"], page["features"])
-    return with_labels(metadata, attributes).with_columns(*read_geometries(page["features"]))
+def page_frame(source: str, metadata: dict[str, Any], body: bytes) -> pl.DataFrame:
+    """One page as columns: attributes, the meaning of coded values, WKB `geometry`, and what could not be read.
+
+    Pages of the usual shape are read column by column (orjson, which makes an object of every number, takes five times as
+    long); anything unusual in one sends the whole page the slow way, whose answer is the same.
+    """
+    quick = _columns(metadata["fields"], body)
+    if quick is None:
+        page = orjson.loads(body)
+        attributes = read_attributes(source, metadata["fields"], page["features"])
+        geometries = read_geometries(page["features"])
+    else:
+        attributes, geometries = quick
+    return with_labels(metadata, attributes).with_columns(*geometries)
+
+
+_NUMBERS = pl.Float64  # integers too: a fraction where none may be must be seen, not cut off
+_UNUSUAL = (b'"curveRings"', b'"paths"', b'"points"', b'"NaN"')
+_EXACT = 2.0**53
+
+
+def _columns(fields: Sequence[dict[str, Any]], body: bytes) -> tuple[pl.DataFrame, tuple[pl.Series, pl.Series]] | None:
+    """Attributes and geometries of a page of the usual shape; None for any other."""
+    if any(token in body for token in _UNUSUAL):
+        return None
+    named = {f["name"]: _TYPES.get(f["type"], pl.String) for f in fields if f["type"] != "esriFieldTypeGeometry"}
+    attributes = pl.Struct({name: pl.String if kind == pl.String else _NUMBERS for name, kind in named.items()})
+    point = pl.List(pl.Float64)
+    geometry = pl.Struct({"rings": pl.List(pl.List(point)), "x": pl.Float64, "y": pl.Float64})
+    feature = pl.Struct({"attributes": attributes, "geometry": geometry})
+    try:
+        rows = pl.read_json(io.BytesIO(body), schema={"features": pl.List(feature)})["features"].explode()
+    except pl.exceptions.PolarsError:
+        return None
+    if len(rows) == 0 or rows.null_count():
+        return None
+    shapes = rows.struct.field("geometry")
+    rings, x, y = (shapes.struct.field(name) for name in ("rings", "x", "y"))
+    if body.count(b'"geometry":{') != int((rings.is_not_null() | x.is_not_null()).sum()):
+        return None  # a geometry of another kind
+    frame = _typed(rows.struct.field("attributes").struct.unnest(), named)
+    return None if frame is None else (frame, _geometries(rings, x, y))
+
+
+def _typed(frame: pl.DataFrame, named: dict[str, Any]) -> pl.DataFrame | None:
+    """Numbers as their fields declare them; None where one does not fit."""
+    whole = [name for name, kind in named.items() if kind not in (pl.String, pl.Float64)]
+    for name in whole:
+        column = frame[name].drop_nulls()
+        if len(column) and ((column != column.floor()).any() or (column.abs() >= _EXACT).any()):
+            return None
+    return frame.with_columns(pl.col(name).cast(pl.Int64).cast(named[name]) for name in whole)
+
+
+def _geometries(rings: pl.Series, x: pl.Series, y: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """WKB and fault of each row; closed single rings at once, all others one by one."""
+    count = len(rings)
+    geometries = np.full(count, None, dtype=object)
+    faults: list[str | None] = [None] * count
+    points = np.flatnonzero(x.is_not_null().to_numpy())
+    for row in points:
+        geometries[row], faults[row] = read_geometry({"x": x[int(row)], "y": y[int(row)]})
+    drawn = np.flatnonzero(rings.is_not_null().to_numpy())
+    if len(drawn):
+        given = rings.drop_nulls()
+        ring_counts = given.list.len().to_numpy().astype(np.int64)
+        flat_rings = given.explode(empty_as_null=False)
+        sizes = flat_rings.list.len().fill_null(0).to_numpy().astype(np.int64)
+        flat_points = flat_rings.explode(empty_as_null=False)
+        xy = np.column_stack(
+            [flat_points.list.get(i, null_on_oob=True).cast(pl.Float64).fill_null(float("nan")).to_numpy() for i in (0, 1)]
+        )
+        first_ring = (np.cumsum(ring_counts) - ring_counts).astype(np.int64)
+        first_point = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        single = np.flatnonzero(ring_counts == 1)
+        start, end = first_point[first_ring[single]], first_point[first_ring[single] + 1]
+        finite = np.isfinite(xy).all(axis=1)
+        bad = np.concatenate([[0], np.cumsum(~finite)]).astype(np.int64)
+        usual = (end - start >= 4) & (bad[end] == bad[start])
+        usual[usual] &= (xy[start[usual]] == xy[end[usual] - 1]).all(axis=1)
+        single, start, end = single[usual], start[usual], end[usual]
+        if len(single):
+            lengths = end - start
+            chosen = np.repeat(start - np.concatenate([[0], np.cumsum(lengths)])[:-1], lengths) + np.arange(lengths.sum())
+            made = shapely.linearrings(xy[chosen], indices=np.repeat(np.arange(len(single)), lengths))
+            geometries[drawn[single]] = shapely.polygons(made)
+        others = np.setdiff1d(np.arange(len(drawn)), single)
+        for place in others:
+            listed = [
+                xy[first_point[r] : first_point[r + 1]]
+                for r in range(first_ring[place], first_ring[place] + ring_counts[place])
+            ]
+            geometries[drawn[place]], faults[drawn[place]] = read_geometry({"rings": listed})
+    wkb = pl.Series("geometry", shapely.to_wkb(geometries).tolist(), dtype=pl.Binary)
+    return wkb, pl.Series(FAULT_COLUMN, faults, dtype=pl.String)
 
 
 def with_labels(metadata: dict[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
@@ -108,41 +201,32 @@ def read_attributes(source: str, fields: Sequence[dict[str, Any]], features: Seq
 
 def read_geometries(features: Sequence[dict[str, Any]]) -> tuple[pl.Series, pl.Series]:
     """WKB and fault of each feature: a null geometry is legal, one that cannot be read is a fault."""
-    geometries = np.full(len(features), None, dtype=object)
-    faults: list[str | None] = [None] * len(features)
-    single: list[tuple[int, Any]] = []
-    for row, feature in enumerate(features):
-        geometry = feature.get("geometry")
-        if not geometry:
-            continue
-        if "curveRings" in geometry:
-            faults[row] = "curved rings; the server ignored returnTrueCurves=false"
-        elif "rings" in geometry:
-            rings = [_closed(ring) for ring in geometry["rings"] if len(ring) > 2]
-            if not rings:
-                faults[row] = "no ring with three corners"
-            elif any(not np.isfinite(ring).all() for ring in rings):
-                faults[row] = "coordinates that are not numbers"
-            elif len(rings) == 1:
-                single.append((row, rings[0]))
-            else:
-                geometries[row] = polygons_from_rings(rings)
-        elif "x" in geometry:
-            x, y = _number(geometry["x"]), _number(geometry["y"])
-            if np.isfinite(x) and np.isfinite(y):
-                geometries[row] = shapely.Point(x, y)
-            else:
-                faults[row] = "coordinates that are not numbers"
-        else:
-            faults[row] = f"geometry of an unknown kind: {sorted(geometry)}"
-    if single:
-        coordinates = np.concatenate([ring for _, ring in single])
-        indices = np.repeat(np.arange(len(single)), [len(ring) for _, ring in single])
-        made = shapely.polygons(shapely.linearrings(coordinates, indices=indices))
-        geometries[[row for row, _ in single]] = made
+    read = [read_geometry(feature.get("geometry")) for feature in features]
+    geometries = np.array([geometry for geometry, _ in read], dtype=object)
     return pl.Series("geometry", shapely.to_wkb(geometries).tolist(), dtype=pl.Binary), pl.Series(
-        FAULT_COLUMN, faults, dtype=pl.String
+        FAULT_COLUMN, [fault for _, fault in read], dtype=pl.String
     )
+
+
+def read_geometry(geometry: dict[str, Any] | None) -> tuple[BaseGeometry | None, str | None]:
+    """One Esri geometry, or why it cannot be read."""
+    if not geometry:
+        return None, None
+    if "curveRings" in geometry:
+        return None, "curved rings; the server ignored returnTrueCurves=false"
+    if "rings" in geometry:
+        rings = [_closed(ring) for ring in geometry["rings"] or [] if len(ring) > 2]
+        if not rings:
+            return None, "no ring with three corners"
+        if any(not np.isfinite(ring).all() for ring in rings):
+            return None, "coordinates that are not numbers"
+        return (shapely.Polygon(rings[0]) if len(rings) == 1 else polygons_from_rings(rings)), None
+    if "x" in geometry:
+        x, y = _number(geometry["x"]), _number(geometry["y"])
+        if np.isfinite(x) and np.isfinite(y):
+            return shapely.Point(x, y), None
+        return None, "coordinates that are not numbers"
+    return None, f"geometry of an unknown kind: {sorted(geometry)}"
 
 
 def _number(value: Any) -> float:

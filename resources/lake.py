@@ -25,8 +25,8 @@ _GEO = {
     "primary_column": "geometry",
     "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
 }
-_ROWS_A_GROUP = 50_000
-_BYTES_A_GROUP = 48 << 20
+_ROWS_A_GROUP = 20_000
+_BYTES_A_GROUP = 16 << 20
 
 
 @dataclass(frozen=True)

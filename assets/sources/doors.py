@@ -7,7 +7,7 @@ with the result (extraction.py). No Dagster.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,13 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True)
 class Came:
-    """A source's bodies are in the draft; `rows_at_server` is the server's own count where it has one."""
+    """A source's bodies are in the draft; `rows_at_server` is the server's own count where it has one.
+
+    `frames` gives the rows where some were read while others were still coming.
+    """
 
     rows_at_server: int | None = None
+    frames: Callable[[], Iterator[pl.DataFrame]] | None = None
 
 
 class Doors:
@@ -64,7 +68,7 @@ class Doors:
         if layer.kind == "arcgis":
             part = partition if layer.is_in_parts else None
             fetched = ArcGIS(self.http).read_layer(source, url, layer.layer or "", draft, part, layer.group)
-            return Came(fetched.rows_at_server)
+            return Came(fetched.rows_at_server, fetched.frames)
         if layer.kind == "wfs":
             read = wfs.Wfs(self.http).read_type(source, url, layer.layer or "", layer.unique_attribute or "", draft)
             return Came(read.rows_at_server)

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import shapely
 
-from assets.sources.doors import Doors
+from assets.sources.doors import Came, Doors
 from assets.sources.register import SourceLayer
 from resources.errors import (
     ColumnsMissing,
@@ -148,7 +148,7 @@ class Extraction:
             path = self.lake.path(source, partition, draft.snapshot_id)
             was_there = path.exists()
             try:
-                rows = self.lake.rows(path) if was_there else self._write(layer, partition, draft)
+                rows = self.lake.rows(path) if was_there else self._write(layer, partition, draft, fetched)
                 return self.store.commit(
                     draft, source, partition, url=url, rows=rows, rows_at_server=fetched.rows_at_server if fetched else None,
                     licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
@@ -172,12 +172,14 @@ class Extraction:
 
     # -- raw ---------------------------------------------------------------------------------------
 
-    def _write(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
+    def _write(
+        self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, came: Came | None = None
+    ) -> int:
         """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
         if layer.kind == "csv" and "dropped" not in of.parameters:
             rows = self.doors.csv_to_lake(layer, partition, of)
         else:
-            frames = _checked(layer, self.doors.frames(layer, of))
+            frames = _checked(layer, came.frames() if came and came.frames else self.doors.frames(layer, of))
             rows = self.lake.write(layer.source, partition, of.snapshot_id, frames)
         if layer.partition_column and partition:
             held = self.lake.values(self.lake.path(layer.source, partition, of.snapshot_id), layer.partition_column)

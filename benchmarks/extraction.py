@@ -1,0 +1,112 @@
+"""A large ArcGIS layer read whole, beside ogr2ogr on the same server.
+
+Belongs here: wall time, peak memory and the proof that both bring the same features. Does not: other sources (files.py).
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+CONNECTIONS = 4
+
+_OURS = """
+import resource, sys, time
+from pathlib import Path
+from assets.sources.extraction import Extraction
+from assets.sources.register import SourceLayer
+from resources.http import Http
+from resources.lake import Lake
+from resources.snapshots import SnapshotStore
+
+layer = SourceLayer(
+    institution="bench", institution_es="b", name="areas", kind="arcgis", title_es="a", title_en="a", url=sys.argv[1], layer="Areas",
+    fields={"object_id": "OBJECTID"}, cadence="never", licence="", disclaimer="",
+)
+folder = Path(sys.argv[2])
+extraction = Extraction(Http(), SnapshotStore(folder / "snapshots"), Lake(folder / "lake"))
+for _ in range(2):
+    started = time.monotonic()
+    came = extraction.refresh(layer)
+    assert came.error is None, came.error
+    print(came.manifest.rows, time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@contextmanager
+def server(count: int) -> Iterator[str]:
+    """The layer's service while the block runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.arcgis_server", str(count), str(port)])
+    url = f"http://127.0.0.1:{port}/arcgis/rest/services/Bench/MapServer"
+    try:
+        for _ in range(600):
+            try:
+                requests.get(url, timeout=1)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(count: int = 100_000) -> None:
+    """Print seconds of both, their ratio, and our peak memory."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(count) as url:
+        folder = Path(scratch)
+        done = subprocess.run(
+            [sys.executable, "-c", _OURS, url, str(folder)], check=True, capture_output=True, text=True
+        )
+        first, again = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
+        print(f"\n{count:,} polygons, each page after 100 ms, at most {CONNECTIONS} connections")
+        print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
+        print(f"ours, nothing new       {again[1]:6.2f} s")
+        if shutil.which("ogr2ogr") is None:
+            print("ogr2ogr is not installed (Debian: gdal-bin); no comparison")
+            return
+        target = folder / "ogr.fgb"
+        query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
+        started = time.monotonic()
+        subprocess.run(
+            ["ogr2ogr", "-f", "FlatGeobuf", str(target), f"ESRIJSON:{url}/0/query?{query}", "-oo", "FEATURE_SERVER_PAGING=YES"],
+            check=True,
+        )
+        theirs = time.monotonic() - started
+        print(f"ogr2ogr                 {theirs:6.2f} s   ratio {theirs / first[1]:.1f} times")
+        same_features(next(folder.glob("lake/raw/bench/areas/*.parquet")), target)
+
+
+def same_features(ours: Path, theirs: Path) -> None:
+    """Both files hold the same ids with the same ground."""
+    import numpy as np
+    import polars as pl
+    import pyogrio
+    import shapely
+
+    left = pl.read_parquet(ours, columns=["OBJECTID", "geometry"]).sort("OBJECTID")
+    meta, table = pyogrio.read_arrow(theirs)
+    right = pl.DataFrame(pl.from_arrow(table)).sort("OBJECTID")
+    assert left["OBJECTID"].to_list() == right["OBJECTID"].to_list(), "ids differ"
+    one = shapely.normalize(shapely.from_wkb(left["geometry"].to_numpy()))
+    other = shapely.normalize(shapely.from_wkb(right[meta["geometry_name"] or "wkb_geometry"].to_numpy()))
+    parts = shapely.get_num_geometries(other) == 1
+    other = np.where(parts, shapely.get_geometry(other, 0), other)
+    assert shapely.equals_exact(shapely.normalize(one), shapely.normalize(other), 1e-9).all(), "geometries differ"
+    print(f"same features out: {left.height:,} ids and geometries compared")
+
+
+if __name__ == "__main__":
+    measure()
