@@ -22,7 +22,9 @@ from resources.inbox import Inbox, answer_path
 _STATE = ".respuestas.json"
 _GENERAL_ADVICE = "Corrija el dato y vuelva a dejar el archivo con el mismo nombre."
 
-_CONSEQUENCE = "areas.table.initiative_of_the_area_passed_the_protocol"  # said only where nothing else is wrong with the row
+_CONSEQUENCE = (
+    "areas.table.initiative_of_the_area_passed_the_protocol"  # said only where nothing else is wrong with the row
+)
 
 _ROWS = """
 with held as (
@@ -152,13 +154,15 @@ def _write(
         ]
         if error:
             lines.append(("No se pudo leer", error))
-            lines.append(("Qué hacer", "Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
-                          "Lo que se había aceptado antes sigue en pie."))  # fmt: skip
+            lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
+                          "Lo que se había aceptado antes sigue en pie.")))  # fmt: skip
         elif rejected.height:
-            lines.append(("Qué hacer", "Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
-                          "mismo nombre."))  # fmt: skip
+            lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
+                          "mismo nombre.")))  # fmt: skip
         else:
-            lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo."))
+            lines.append(
+                ("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo.")
+            )
         for number, (label, value) in enumerate(lines):
             sheet.write(number, 0, label, bold)
             sheet.write(number, 1, value, wrap)

@@ -20,6 +20,7 @@ from resources.errors import ColumnsMissing, NoSnapshot
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
 
+TOTALS = "_totals"  # ending of a raw table with the sums of whole files
 _READER_VERSION = "2"  # raise when reading of stored bodies changes, so that models are made again
 
 
@@ -51,6 +52,8 @@ class Inputs:
         """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
         if table == "raw.source_status":
             self._attach_frame(table, self._source_status())
+        elif table.startswith("raw.") and table.endswith(TOTALS):
+            self._attach_totals(self._layer_of(table))
         elif table.startswith("raw."):
             self._attach_layer(self._layer_of(table))
         elif table.startswith("previous."):
@@ -88,7 +91,7 @@ class Inputs:
 
     def _layer_of(self, table: str) -> SourceLayer:
         for layer in self.layers.values():
-            if f"raw.{layer.table}" == table:
+            if table in (f"raw.{layer.table}", f"raw.{layer.table}{TOTALS}"):
                 return layer
         raise ModelError(f"{table} is in no register")
 
@@ -103,6 +106,17 @@ class Inputs:
             selects = [f"select {', '.join(columns)} where false"]
         self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
 
+    def _attach_totals(self, layer: SourceLayer) -> None:
+        """Sums of whole files of which raw keeps some rows, in our names."""
+        ours = {theirs.rstrip("?"): name for name, theirs in layer.fields.items()}
+        columns = ", ".join(f'"{c}" as "{ours[c]}"' for c in (*layer.totals_by, *layer.totals_of))
+        selects = [
+            f"select {columns}, line_count, unreadable_count, _snapshot_id, {_literal(partition)} as _partition"
+            f" from read_parquet({_literal(str(self.lake.totals_path(layer.source, partition, manifest.snapshot_id)))})"
+            for partition, manifest in self.snapshots_of(layer)
+        ]
+        self.con.execute(f"create or replace view raw.{layer.table}{TOTALS} as {' union all by name '.join(selects)}")
+
     def _select(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> str:
         path = self.lake.path(layer.source, partition, manifest.snapshot_id)
         present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
@@ -115,7 +129,9 @@ class Inputs:
         if layer.has_geometry:
             columns.append("st_setcrs(geometry, 'EPSG:4326') as geometry")
             columns += [c if c in present else f"null::varchar as {c}" for c in ("_geometry_fault", "_domain_fault")]
-            columns.append(f"{_literal(manifest.parameters.get('layer') or manifest.parameters.get('file'))} as _layer_name")
+            columns.append(
+                f"{_literal(manifest.parameters.get('layer') or manifest.parameters.get('file'))} as _layer_name"
+            )
         columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
         return f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from assets.build import BuildSession, Built, inputs_of, upstream_of
+from assets.inputs import TOTALS
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
 from assets.sources.register import SourceLayer
@@ -50,6 +51,7 @@ def session_of(
 def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]:
     """An asset for each SQL model."""
     by_table = {f"raw.{layer.table}": layer for layer in layers.values()}
+    by_table |= {f"raw.{layer.table}{TOTALS}": layer for layer in layers.values() if layer.keep_where}
     return [_model_asset(model, by_table, layers) for model in load_models().values()]
 
 
@@ -57,7 +59,7 @@ def _dependencies(model: Model, by_table: Mapping[str, SourceLayer]) -> list[dg.
     upstream = [dg.AssetDep(table_key(table)) for table in sorted(upstream_of(model))]
     for table in sorted(inputs_of(model)):
         if table == "raw.source_status":
-            upstream += [_raw_dependency(layer) for layer in by_table.values()]
+            upstream += [_raw_dependency(layer) for layer in {x.source: x for x in by_table.values()}.values()]
         elif table in by_table:
             upstream.append(_raw_dependency(by_table[table]))
     return upstream

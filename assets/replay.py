@@ -52,9 +52,7 @@ class Replayed:
     differing_rows: dict[str, int] | None
 
 
-def replay(
-    data_dir: Path, files: WarehouseFiles, layers: Mapping[str, SourceLayer], release_id: str
-) -> Replayed:
+def replay(data_dir: Path, files: WarehouseFiles, layers: Mapping[str, SourceLayer], release_id: str) -> Replayed:
     """Make a release again below `<data>/replays/<release>`. Raises NoSuchRelease or CorruptSnapshot.
 
     The release before it is made first: what changed since then is part of a release.
@@ -77,9 +75,7 @@ def replay(
 def _moments(files: WarehouseFiles) -> list[Moment]:
     """Every release that the published file remembers, oldest first."""
     with duckdb.connect(str(files.published), read_only=True) as con:
-        rows = con.execute(
-            "select release_id, as_of, verified_at from meta.releases order by published_at"
-        ).fetchall()
+        rows = con.execute("select release_id, as_of, verified_at from meta.releases order by published_at").fetchall()
     return [Moment(*row) for row in rows]
 
 

@@ -29,7 +29,12 @@ def features(count: int, vertices: int = 20) -> list[bytes]:
         x, y = random.uniform(-80, -70), random.uniform(-16, -2)
         ring = np.column_stack([x + 0.002 * np.cos(angles), y + 0.002 * np.sin(angles)]).round(6)
         rings = [[*ring.tolist(), ring[0].tolist()]]
-        attributes = {"OBJECTID": number, "NOMBRE": f"Área {number}", "ESTADO": number % 3 + 1, "HA": float(number % 977)}
+        attributes = {
+            "OBJECTID": number,
+            "NOMBRE": f"Área {number}",
+            "ESTADO": number % 3 + 1,
+            "HA": float(number % 977),
+        }
         made.append(orjson.dumps({"attributes": attributes, "geometry": {"rings": rings}}))
     return made
 
@@ -64,7 +69,12 @@ class App:
         asked = request.query_params
         if not request.url.path.endswith("/query"):
             layer = {"id": 0, "name": "Areas", "type": "Feature Layer"}
-            described: dict[str, Any] = {"layers": [layer], "fields": FIELDS, "name": "Areas", "objectIdField": "OBJECTID"}
+            described: dict[str, Any] = {
+                "layers": [layer],
+                "fields": FIELDS,
+                "name": "Areas",
+                "objectIdField": "OBJECTID",
+            }
             described |= {"maxRecordCount": PAGE, "advancedQueryCapabilities": {"supportsPagination": True}}
             return Response(orjson.dumps(described), media_type="application/json")
         if asked.get("returnCountOnly"):

@@ -81,7 +81,15 @@ def measure(count: int = 100_000) -> None:
         query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
         started = time.monotonic()
         subprocess.run(
-            ["ogr2ogr", "-f", "FlatGeobuf", str(target), f"ESRIJSON:{url}/0/query?{query}", "-oo", "FEATURE_SERVER_PAGING=YES"],
+            [
+                "ogr2ogr",
+                "-f",
+                "FlatGeobuf",
+                str(target),
+                f"ESRIJSON:{url}/0/query?{query}",
+                "-oo",
+                "FEATURE_SERVER_PAGING=YES",
+            ],
             check=True,
         )
         theirs = time.monotonic() - started

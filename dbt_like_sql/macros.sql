@@ -9,7 +9,9 @@ create or replace temp macro amount(text) as try_cast(given(text) as decimal(18,
 create or replace temp macro given_number(quantity) as try_cast(replace(given(cast(quantity as varchar)), ',', '.') as double);
 -- a date is the same day in Lima; a moment is turned to Lima's day
 create or replace temp macro given_date(moment) as case
-    when regexp_full_match(cast(moment as varchar), '\s*\d{4}-\d{2}-\d{2}( 00:00:00)?\s*') then try_cast(left(trim(cast(moment as varchar)), 10) as date)
-    when regexp_full_match(cast(moment as varchar), '\s*\d{1,2}/\d{1,2}/\d{4}\s*') then try_cast(try_strptime(trim(cast(moment as varchar)), '%d/%m/%Y') as date)
+    when regexp_full_match(cast(moment as varchar), '\s*\d{4}-\d{2}-\d{2}( 00:00:00)?\s*')
+        then try_cast(left(trim(cast(moment as varchar)), 10) as date)
+    when regexp_full_match(cast(moment as varchar), '\s*\d{1,2}/\d{1,2}/\d{4}\s*')
+        then try_cast(try_strptime(trim(cast(moment as varchar)), '%d/%m/%Y') as date)
     else lima_date(try_cast(moment as timestamptz))
 end;

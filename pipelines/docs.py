@@ -43,8 +43,10 @@ def _index(by_institution: dict[str, list[SourceLayer]]) -> str:
     lines = [
         "# Sources",
         "",
-        "Made from `assets/sources/*.yml` by `make docs`; change the register, not these pages. When each was last fetched, "
-        "changed and failed is in the table `quality.source_status` of the published file.",
+        (
+            "Made from `assets/sources/*.yml` by `make docs`; change the register, not these pages. When each was last fetched, "
+            "changed and failed is in the table `quality.source_status` of the published file."
+        ),
         "",
         "| source | what | how | cadence | page |",
         "|---|---|---|---|---|",

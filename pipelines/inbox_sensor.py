@@ -26,7 +26,8 @@ def inbox_sensor(
         target=dg.AssetSelection.all(),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=banner + "Looks into the inbox every half minute; what came and stayed the same for two looks is read.",
+        description=banner
+        + "Looks into the inbox every half minute; what came and stayed the same for two looks is read.",
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         inbox = Inbox(folder)
@@ -40,7 +41,9 @@ def inbox_sensor(
                 cursor=json.dumps(cursor | {"seen": state}),
             )
         raw = [raw_key(layer) for layer in layers.values() if layer.kind == "inbox"]
-        raw += [raw_key(layers[name]) for name in _dropped(inbox) if name in layers and not layers[name].is_by_fiscal_year]
+        raw += [
+            raw_key(layers[name]) for name in _dropped(inbox) if name in layers and not layers[name].is_by_fiscal_year
+        ]
         return dg.SensorResult(
             run_requests=[dg.RunRequest(run_key=state[-200:] or "empty", asset_selection=[*raw, *models])],
             cursor=json.dumps({"seen": state, "read": state}),

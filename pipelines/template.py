@@ -64,8 +64,10 @@ def write_template(path: Path) -> Path:
         notes = [
             "Una fila es un área. Si su iniciativa tiene varias áreas, repita el código en varias filas.",
             "Si tiene polígonos, entregue en su lugar un GeoPackage, GeoJSON, KML/KMZ o shapefile en zip con estas mismas columnas.",
-            "Deje el archivo en la carpeta de su institución dentro de la bandeja (inbox). La respuesta aparece al lado, con el "
-            "mismo nombre y la terminación .respuesta.xlsx.",
+            (
+                "Deje el archivo en la carpeta de su institución dentro de la bandeja (inbox). La respuesta aparece al lado, con el "
+                "mismo nombre y la terminación .respuesta.xlsx."
+            ),
             "Para corregir o actualizar, deje otra vez el archivo completo con el mismo nombre.",
             "Fechas: año-mes-día. Superficies: hectáreas, con punto o coma decimal. Ubigeo: INEI, no RENIEC.",
         ]

@@ -166,11 +166,13 @@ def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], 
     """Pages of the first way of paging that gives every row once; the first way's error where none does."""
     first: SourceError | None = None
     for way in rungs(reader.layer):
+        reader.rows_read = 0
         try:
             pages = way.pages(reader, expected)
             _check_pages(reader.source, pages, expected)
         except EmptyPage:
-            first = first or EmptyAnswer(reader.source)
+            came = reader.rows_read
+            first = first or (ShortAnswer(reader.source, expected or 0, came) if came else EmptyAnswer(reader.source))
             continue
         except TokenRequired:
             raise
@@ -230,7 +232,10 @@ class _Ahead:
 
 
 def read_stored(
-    source: str, store: SnapshotStore, parts: Sequence[Part], ready: Callable[[str], pl.DataFrame | None] = lambda _: None
+    source: str,
+    store: SnapshotStore,
+    parts: Sequence[Part],
+    ready: Callable[[str], pl.DataFrame | None] = lambda _: None,
 ) -> Iterator[pl.DataFrame]:
     """The rows of a snapshot from its bodies, page by page; a feature that stands on two pages comes once.
 

@@ -107,6 +107,7 @@ class PageReader:
         self.http, self.source, self._layer, self._store = http, source, layer, store
         self._made = made if made is not None else []
         self.is_sandbox = False
+        self.rows_read = 0
         self.on_new_body: Callable[[str, bytes], None] = lambda _sha256, _body: None
         self.page_size = min(_FIRST_PAGE, layer.page_size) if layer else 0
         self._largest = layer.page_size if layer else 0
@@ -134,9 +135,7 @@ class PageReader:
         """
 
         def ask() -> tuple[dict[str, Any], Answer]:
-            answer = self.http.get(
-                self.source, url, None if post else parameters, data=parameters if post else None
-            )
+            answer = self.http.get(self.source, url, None if post else parameters, data=parameters if post else None)
             payload = self._payload(answer)
             if expected and payload.get("features") == []:
                 raise EmptyPage(self.source, expected)
@@ -161,9 +160,7 @@ class PageReader:
             if code in {498, 499}:
                 raise TokenRequired(self.source, code, message)
             if code in _TRANSIENT_FAULTS:
-                raise TransientSourceError(
-                    self.source, f"the service answered error {code}: {message}", by_size=True
-                )
+                raise TransientSourceError(self.source, f"the service answered error {code}: {message}", by_size=True)
             raise ServiceFault(self.source, code, message, str(fault.get("details", "")))
         return payload  # type: ignore[no-any-return]
 
@@ -175,7 +172,7 @@ class PageReader:
         if self._layer is None or len(body) < _LARGE_PAGE or body.lstrip()[:8] == b'{"error"':
             return None
         oid = self.layer.object_id_field
-        schema = {
+        schema: dict[str, Any] = {
             "exceededTransferLimit": pl.Boolean,
             "spatialReference": pl.Struct({"wkid": pl.Int64, "latestWkid": pl.Int64}),
             "features": pl.List(pl.Struct({"attributes": pl.Struct({oid: pl.Int64})})),
@@ -229,6 +226,7 @@ class PageReader:
         if features and reference and (reference.get("latestWkid") or reference.get("wkid")) != WGS84:
             raise WrongReference(self.source, WGS84, reference)
         self.is_sandbox |= answer.is_sandbox
+        self.rows_read += len(features)
         self._learn(len(features), len(answer.body), time.monotonic() - began)
         assert self._store is not None
         oid = self.layer.object_id_field
@@ -497,7 +495,7 @@ class ByIds:
 
     name: ClassVar[str] = "id_list"
 
-    def pages(self, reader: PageReader, expected: int | None) -> list[Page]:
+    def pages(self, reader: PageReader, expected: int | None) -> list[Page]:  # noqa: ARG002 - the ids are the count
         """Rows of every id."""
         ids = reader.all_ids()
         if not ids:
@@ -518,7 +516,7 @@ class ByQuadrants:
 
     name: ClassVar[str] = "quadrants"
 
-    def pages(self, reader: PageReader, expected: int | None) -> list[Page]:
+    def pages(self, reader: PageReader, expected: int | None) -> list[Page]:  # noqa: ARG002 - boxes end by themselves
         """Rows of every box; a row on a border comes with both."""
         extent = reader.layer.description.get("extent") or {}
         reference = extent.get("spatialReference") or {}

@@ -64,7 +64,7 @@ def unpack(source: str, archive: Path, name: str, folder: Path) -> list[Path]:
                         raise too_large
                     out.write(chunk)
             taken.append(target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, *_rar_errors()) as error:
+    except _damaged() as error:
         raise BrokenFile(source, name, str(error)) from error
     if not taken:
         raise BrokenFile(source, name, "the archive holds no file")
@@ -95,10 +95,11 @@ def _members(archive: Path) -> Iterator[_Member]:
         )
 
 
-def _rar_errors() -> tuple[type[Exception], ...]:
+def _damaged() -> tuple[type[Exception], ...]:
+    """What the two libraries raise for an archive that does not hold together or is encrypted."""
     from unrar.cffi import rarfile
 
-    return (rarfile.BadRarFile,)
+    return (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, rarfile.BadRarFile)
 
 
 def _inside(source: str, name: str, folder: Path, member: str, mode: int) -> Path:

@@ -33,11 +33,14 @@ def read_export(source: str, body: bytes) -> pl.DataFrame:
     Raises UnexpectedFormat for another page (a login, a firewall), BrokenFile for rows whose sum is not the page's total.
     """
     document = lxml.html.document_fromstring(decoded(body))
-    headers, data = document.xpath("//table[contains(@class, 'MapTable')]"), document.xpath(
-        "//table[contains(@class, 'Data')]"
+    headers, data = (
+        document.xpath("//table[contains(@class, 'MapTable')]"),
+        document.xpath("//table[contains(@class, 'Data')]"),
     )
     if not headers or not data:
-        raise UnexpectedFormat(source, "Consulta Amigable's export", f"a page with {len(document.xpath('//table'))} tables")
+        raise UnexpectedFormat(
+            source, "Consulta Amigable's export", f"a page with {len(document.xpath('//table'))} tables"
+        )
     names = _columns(source, headers[0])
     rows: list[dict[str, str]] = []
     for line in data[0].xpath(".//tr"):

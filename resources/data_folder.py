@@ -13,7 +13,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from resources.errors import MixedOrigin
-from resources.http import Http, HostPolicy
+from resources.http import HostPolicy, Http
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore

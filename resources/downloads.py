@@ -103,7 +103,9 @@ class _Transfer:
             match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             if not match or int(match[1]) != self._writer.size or match[2] not in {"*", str(self._total)}:
                 self._restart(draft)
-                raise TransientSourceError(self.source, f"asked for the rest from byte {self._writer.size}, got another")
+                raise TransientSourceError(
+                    self.source, f"asked for the rest from byte {self._writer.size}, got another"
+                )
             logger.info("%s: taken up at %.0f MB", self.source, self._writer.size / 1e6)
             return
         if self._writer.size:  # 200: the server ignores ranges, or the file is another now
@@ -123,7 +125,7 @@ class _Transfer:
         self._total = None
 
     def run(self, response: requests.Response) -> None:
-        """Take the body in; compressing and hashing go on in a thread of their own while bytes come."""
+        """Take the body in and hash it; compressing goes on in a thread of its own while bytes come."""
         queue: Queue[bytes | None] = Queue(_AHEAD)
         failed: list[Exception] = []
 
@@ -132,9 +134,7 @@ class _Transfer:
                 if failed:
                     continue  # keep taking, so that the network side never waits for ever
                 try:
-                    self._writer.write(chunk)
-                    if self._md5:
-                        self._digest.update(chunk)
+                    self._writer.compress(chunk)
                 except Exception as error:  # noqa: BLE001 - handed to the thread that can raise it
                     failed.append(error)
 
@@ -144,6 +144,9 @@ class _Transfer:
             for chunk in self._told(self._chunks(response)):
                 if failed:
                     break
+                self._writer.count(chunk)
+                if self._md5:
+                    self._digest.update(chunk)
                 queue.put(chunk)
         finally:
             queue.put(None)

@@ -28,9 +28,7 @@ class TransientSourceError(SourceError):
 
     transient = True
 
-    def __init__(
-        self, source: str, message: str, retry_after: float | None = None, *, by_size: bool = False
-    ) -> None:
+    def __init__(self, source: str, message: str, retry_after: float | None = None, *, by_size: bool = False) -> None:
         self.retry_after, self.by_size = retry_after, by_size
         super().__init__(source, message)
 

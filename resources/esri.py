@@ -102,7 +102,10 @@ def _geometries(rings: pl.Series, x: pl.Series, y: pl.Series) -> tuple[pl.Series
         sizes = flat_rings.list.len().fill_null(0).to_numpy().astype(np.int64)
         flat_points = flat_rings.explode(empty_as_null=False)
         xy = np.column_stack(
-            [flat_points.list.get(i, null_on_oob=True).cast(pl.Float64).fill_null(float("nan")).to_numpy() for i in (0, 1)]
+            [
+                flat_points.list.get(i, null_on_oob=True).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+                for i in (0, 1)
+            ]
         )
         first_ring = (np.cumsum(ring_counts) - ring_counts).astype(np.int64)
         first_point = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -115,7 +118,9 @@ def _geometries(rings: pl.Series, x: pl.Series, y: pl.Series) -> tuple[pl.Series
         single, start, end = single[usual], start[usual], end[usual]
         if len(single):
             lengths = end - start
-            chosen = np.repeat(start - np.concatenate([[0], np.cumsum(lengths)])[:-1], lengths) + np.arange(lengths.sum())
+            chosen = np.repeat(start - np.concatenate([[0], np.cumsum(lengths)])[:-1], lengths) + np.arange(
+                lengths.sum()
+            )
             made = shapely.linearrings(xy[chosen], indices=np.repeat(np.arange(len(single)), lengths))
             geometries[drawn[single]] = shapely.polygons(made)
         others = np.setdiff1d(np.arange(len(drawn)), single)

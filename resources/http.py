@@ -76,7 +76,7 @@ class _Guest(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave authorities to the context; only whether to verify is set here."""
-        super().cert_verify(conn, url, verify, cert)
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         if verify:
             conn.ca_certs = None
 

@@ -40,7 +40,9 @@ class Inbox:
     def state(self) -> str:
         """Changes whenever a file comes, changes or goes: what a sensor remembers."""
         paths = [*self.submissions().values(), *(self.folder / SOURCES_FOLDER).glob("*/*")]
-        return "\n".join(f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths))
+        return "\n".join(
+            f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths)
+        )
 
 
 def answer_path(submission: Path) -> Path:

@@ -16,9 +16,7 @@ from resources.http import Http, refuse_web_page
 from resources.snapshots import Draft
 
 
-def read_records(
-    http: Http, source: str, url: str, parameters: dict[str, str], key: str | None, draft: Draft
-) -> None:
+def read_records(http: Http, source: str, url: str, parameters: dict[str, str], key: str | None, draft: Draft) -> None:
     """Fetch all records into `draft`; their order and the time of the answer do not make another snapshot."""
 
     def ask() -> tuple[bytes, list[dict[str, Any]], bool]:

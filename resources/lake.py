@@ -31,22 +31,37 @@ _BYTES_A_GROUP = 16 << 20
 
 @dataclass(frozen=True)
 class CsvShape:
-    """What raw keeps of a CSV: all columns, or some (`columns`), or all of the rows that `detail_where` names and
-    `always_kept` of the others. No row is left out.
+    """What raw keeps of a CSV: all columns or some (`columns`), all rows or those of `keep_where`.
+
+    No row is lost: with `keep_where` a second file beside the first holds, for each value of `totals_by`, how many lines
+    the whole file has and the sums of `totals_of`.
     """
 
     required: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
-    detail_where: str | None = None
-    always_kept: tuple[str, ...] = ()
+    keep_where: str | None = None
+    totals_by: tuple[str, ...] = ()
+    totals_of: tuple[str, ...] = ()
 
-    def select(self, given: list[str]) -> str:
-        """The select list over the file's own columns."""
-        kept = [c for c in given if self.columns is None or c in self.columns]
-        if not self.detail_where:
-            return ", ".join(f'"{c}"' for c in kept)
-        return ", ".join(
-            f'"{c}"' if c in self.always_kept else f'case when _detailed then "{c}" end as "{c}"' for c in kept
+    def rows_query(self, given: list[str], read: str) -> str:
+        """The kept rows, in the file's own columns."""
+        kept = ", ".join(f'"{c}"' for c in given if self.columns is None or c in self.columns)
+        return f"select {kept}, $id as {SNAPSHOT_COLUMN} from {read}" + (
+            f" where {self.keep_where}" if self.keep_where else ""
+        )
+
+    def totals_query(self, read: str) -> str:
+        """Lines and sums of the whole file; a cell that is no number is counted, not passed over in silence."""
+        by = ", ".join(f'"{c}"' for c in self.totals_by)
+        number = "try_cast(nullif(trim(\"{0}\"), '') as decimal(18, 2))"
+        sums = ", ".join(f'sum({number.format(c)}) as "{c}"' for c in self.totals_of)
+        odd = " + ".join(
+            f"count(*) filter (nullif(trim(\"{c}\"), '') is not null and {number.format(c)} is null)"
+            for c in self.totals_of
+        )
+        return (
+            f"select {by}, count(*) as line_count, {odd} as unreadable_count, {sums}, $id as {SNAPSHOT_COLUMN}"
+            f" from {read} group by all order by all"
         )
 
 
@@ -61,6 +76,10 @@ class Lake:
         institution, _, layer = source.partition(".")
         home = self.folder / "raw" / institution / layer
         return (home / partition if partition else home) / f"{snapshot_id}.parquet"
+
+    def totals_path(self, source: str, partition: str | None, snapshot_id: str) -> Path:
+        """Where the totals of a file lie of which raw keeps some rows."""
+        return self.path(source, partition, snapshot_id).with_suffix(".totals.parquet")
 
     @staticmethod
     def rows(path: Path) -> int:
@@ -84,7 +103,9 @@ class Lake:
                     table = group.to_arrow(compat_level=pl.CompatLevel.oldest())
                     if writer is None:
                         geo = {"geo": json.dumps(_GEO)} if "geometry" in group.columns else {}
-                        writer = pq.ParquetWriter(path, table.schema.with_metadata(geo), compression="zstd", compression_level=1)
+                        writer = pq.ParquetWriter(
+                            path, table.schema.with_metadata(geo), compression="zstd", compression_level=1
+                        )
                     writer.write_table(table.cast(pa.schema(writer.schema)))
             finally:
                 if writer is not None:
@@ -113,30 +134,35 @@ class Lake:
             except duckdb.Error as again:
                 raise BrokenFile(source, name, _first_lines(again)) from again
         rows = self.rows(target)
+        if shape.keep_where:
+            totals = self.totals_path(source, partition, snapshot_id)
+            rows = int(pl.read_parquet(totals, columns=["line_count"]).sum().item() or 0)
         if rows == 0:
             target.unlink()
             raise EmptyAnswer(source)
         return rows
 
-    def _copy_csv(
-        self, source: str, target: Path, snapshot_id: str, csv: Path, shape: CsvShape, encoding: str
-    ) -> None:
+    def _copy_csv(self, source: str, target: Path, snapshot_id: str, csv: Path, shape: CsvShape, encoding: str) -> None:
         with duckdb.connect(":memory:") as con:
+            con.execute("set enable_progress_bar = false")
             con.execute("set preserve_insertion_order = true")  # a row is found again by its number
             read = _CSV.format(encoding=encoding)
             columns = [row[0] for row in con.execute(f"describe from {read}", {"csv": str(csv)}).fetchall()]
             if missing := [c for c in shape.required if c not in columns]:
                 raise ColumnsMissing(source, missing, columns)
-            detailed = f"(select *, ({shape.detail_where}) as _detailed from {read})" if shape.detail_where else read
-            query = f"select {shape.select(columns)}, $id as {SNAPSHOT_COLUMN} from {detailed}"
 
-            def copy(path: Path) -> None:
-                con.execute(
-                    f"copy ({query}) to '{path}' (format parquet, compression zstd)",
-                    {"csv": str(csv), "id": snapshot_id},
-                )
+            def copying(query: str) -> Callable[[Path], None]:
+                def copy(path: Path) -> None:  # small row groups: 0.3 GiB instead of 0.6 on 2.4 GB (2026-11-23)
+                    con.execute(
+                        f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size 30000)",
+                        {"csv": str(csv), "id": snapshot_id},
+                    )
 
-            self._place(target, copy)
+                return copy
+
+            self._place(target, copying(shape.rows_query(columns, read)))
+            if shape.keep_where:
+                self._place(target.with_suffix(".totals.parquet"), copying(shape.totals_query(read)))
 
     @staticmethod
     def _place(target: Path, write: Callable[[Path], None]) -> Path:
@@ -154,7 +180,7 @@ class Lake:
 # strict: a row with too few or too many fields, or a quote that never closes, is an error and not a guess
 _CSV = (
     "read_csv($csv, compression = 'zstd', header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"',"
-    " strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 20000000, encoding = '{encoding}')"
+    " strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 4000000, buffer_size = 16000000, encoding = '{encoding}')"
 )
 
 

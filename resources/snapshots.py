@@ -20,7 +20,7 @@ import zstandard
 
 from resources.errors import CorruptSnapshot, Shrunk, SourceError
 
-_ZSTD_LEVEL = 3
+_ZSTD_LEVEL = 1  # level 3 takes half as long again for 8 % less (2.4 GB of budget lines, 2026-11-23)
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,21 @@ class BlobWriter:
 
     def write(self, chunk: bytes) -> None:
         """Add bytes."""
+        self.count(chunk)
+        self.compress(chunk)
+
+    def count(self, chunk: bytes) -> None:
+        """The first half of `write`: length and checksum. A second thread may compress what was counted, in order."""
         self._digest.update(chunk)
         self.size += len(chunk)
+
+    def compress(self, chunk: bytes) -> None:
+        """The second half of `write`."""
         self._compressor.write(chunk)
 
     def finish(self, made: list[Path] | None = None) -> Part:
         """Close the body and put it under its checksum."""
-        self._compressor.close()
+        self._compressor.close()  # type: ignore[no-untyped-call]
         self._raw.close()
         sha256 = self._digest.hexdigest()
         target = self._store.blob_path(sha256)

@@ -48,7 +48,7 @@ def _excel(source: str, body: bytes, name: str) -> pl.DataFrame:
         book = fastexcel.read_excel(body)
         sheet = book.load_sheet(0, dtypes="string")
         frame = sheet.to_polars()
-    except Exception as error:  # noqa: BLE001 - the library has no common root for what a damaged workbook raises
+    except Exception as error:
         raise BrokenFile(source, name, str(error).splitlines()[0]) from error
     return _without_blank_rows(frame.select(pl.all().cast(pl.String)))
 
@@ -76,4 +76,6 @@ def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
     filled = pl.any_horizontal(pl.all().str.strip_chars().fill_null("") != "")
     if not frame.width:
         return frame
-    return frame.with_columns(filled.alias("__filled")).with_row_index(ROW, offset=2).filter("__filled").drop("__filled")
+    return (
+        frame.with_columns(filled.alias("__filled")).with_row_index(ROW, offset=2).filter("__filled").drop("__filled")
+    )

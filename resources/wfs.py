@@ -72,7 +72,7 @@ class Wfs:
         ids: list[str] = []
         digests: list[bytes] = []
         while True:
-            page = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
+            page: dict[str, Any] = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
             if able.pages or len(ids):
                 page |= {"sortBy": unique_attribute, "startIndex": len(ids), "count": able.page_size}
             frame, answer = self._page(source, url, page, able)
@@ -148,8 +148,10 @@ class Wfs:
 
 
 def parse_xml(source: str, answer: Answer | bytes) -> Any:
-    """A parsed document without entities or external references; an exception report, which can come with HTTP 200, is
-    raised. Raises UnsafeXml, ServiceFault, or TransientSourceError for a document that ends early.
+    """A parsed document without entities or external references.
+
+    Raises UnsafeXml, ServiceFault for an exception report (which can come with HTTP 200), or TransientSourceError for a
+    document that ends early.
     """
     body = answer if isinstance(answer, bytes) else answer.body
     refuse_web_page(source, "XML", body)
@@ -176,10 +178,10 @@ def read_page(source: str, body: bytes) -> pl.DataFrame:
         raise TransientSourceError(source, f"GeoJSON that ends early ({len(body)} bytes)") from error
     if not isinstance(collection, dict) or "features" not in collection:
         raise UnexpectedFormat(source, "a GeoJSON feature collection", str(collection)[:120])
-    return _frame(source, collection["features"])
+    return _frame(collection["features"])
 
 
-def _frame(source: str, features: list[dict[str, Any]]) -> pl.DataFrame:
+def _frame(features: list[dict[str, Any]]) -> pl.DataFrame:
     if not features:
         return pl.DataFrame()
     names = list(dict.fromkeys(name for f in features for name in f["properties"]))

@@ -176,7 +176,12 @@ _FRAGILE = (
     Field("DOCLEG", "String"),
     Field("SUPAPR", "Double"),
 )
-_WATERSHED = (Field("OBJECTID", "OID"), Field("CODIGO", "String"), Field("NOMBRE", "String"), Field("AREA_KM2", "Double"))
+_WATERSHED = (
+    Field("OBJECTID", "OID"),
+    Field("CODIGO", "String"),
+    Field("NOMBRE", "String"),
+    Field("AREA_KM2", "Double"),
+)
 
 
 def _conservation(prefix: str) -> tuple[Field, ...]:
@@ -227,7 +232,14 @@ SERVICES = (
         "sernanp_visor/servicio_descarga",
         (
             Layer(0, "Áreas Naturales Protegidas", None),
-            Layer(1, "ANP de Administración Nacional Definitivas", "protected_areas", _ANP, supports_pagination=False, group=0),
+            Layer(
+                1,
+                "ANP de Administración Nacional Definitivas",
+                "protected_areas",
+                _ANP,
+                supports_pagination=False,
+                group=0,
+            ),
             Layer(3, "Área de Conservación Regional", "regional_areas", _conservation("acr"), group=0),
             Layer(4, "Área de Conservación Privada", "private_areas", _conservation("acp"), group=0),
             Layer(8, "Zonas de Amortiguamiento", "buffer_zones", _conservation("za")),

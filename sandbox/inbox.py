@@ -20,26 +20,51 @@ import xlsxwriter
 from dbt_like_sql.seeds import read_seed
 from sandbox.geography import Ground, area_ha, blob
 
-
 MADE_ON = "2025-12-31"  # files tell when they were made; worlds of one seed are equal
 _ZIP_DATE = (2025, 12, 31, 12, 0, 0)
 
 
 def write_inbox(folder: Path, seed: int, ground: Ground) -> None:
-    """A marine-coastal GeoPackage (IMARPE), an agricultural-soil workbook (MIDAGRI), a regional government's KMZ, an NGO's
-    CSV with mistakes, a community's zipped shapefile and a company's GeoJSON."""
+    """Write a submission in each format.
+
+    A marine-coastal GeoPackage (IMARPE), an agricultural-soil workbook (MIDAGRI), a regional government's KMZ, an NGO's CSV
+    with mistakes, a community's zipped shapefile and a company's GeoJSON.
+    """
     random = np.random.default_rng([seed, 11])
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T12:00:00.000Z"})
-    _vector(folder / "imarpe" / "praderas_macroalgas.gpkg", _rows(random, ground, "IMARPE", "Restauración de praderas de macroalgas", "Isla", 2, shift=-0.06))
-    _workbook(folder / "midagri" / "suelos_agrarios.xlsx", _rows(random, ground, "MIDAGRI", "Recuperación de suelos agrarios con terrazas", "Agri", 3))
-    _kmz(folder / "gore_tacna" / "bofedales.kmz", _rows(random, ground, "Gobierno Regional de Tacna", "Recuperación de bofedales", "Bofedal", 1))
-    _csv(folder / "ong_tierra" / "plantaciones.csv", _rows(random, ground, "ONG Tierra", "Reforestación con especies nativas", "Bosque relicto altoandino", 3))
-    _shapefile(folder / "comunidad_alto_mayo" / "zonas.zip", _rows(random, ground, "Comunidad Nativa Alto Mayo", "Restauración del bosque", "Bosque de terraza no inundable", 2))
+    _vector(
+        folder / "imarpe" / "praderas_macroalgas.gpkg",
+        _rows(random, ground, "IMARPE", "Restauración de praderas de macroalgas", "Isla", 2, shift=-0.06),
+    )
+    _workbook(
+        folder / "midagri" / "suelos_agrarios.xlsx",
+        _rows(random, ground, "MIDAGRI", "Recuperación de suelos agrarios con terrazas", "Agri", 3),
+    )
+    _kmz(
+        folder / "gore_tacna" / "bofedales.kmz",
+        _rows(random, ground, "Gobierno Regional de Tacna", "Recuperación de bofedales", "Bofedal", 1),
+    )
+    _csv(
+        folder / "ong_tierra" / "plantaciones.csv",
+        _rows(random, ground, "ONG Tierra", "Reforestación con especies nativas", "Bosque relicto altoandino", 3),
+    )
+    _shapefile(
+        folder / "comunidad_alto_mayo" / "zonas.zip",
+        _rows(
+            random, ground, "Comunidad Nativa Alto Mayo", "Restauración del bosque", "Bosque de terraza no inundable", 2
+        ),
+    )
     _vector(folder / "agroforestal_sac" / "sistemas.geojson", _rows(random, ground, "Agroforestal S.A.C.", "Sistemas agroforestales", "Agri", 1))  # fmt: skip
 
 
 def _rows(
-    random: np.random.Generator, ground: Ground, institution: str, words: str, ecosystem: str, count: int, shift: float = 0.0
+    random: np.random.Generator,
+    ground: Ground,
+    institution: str,
+    words: str,
+    ecosystem: str,
+    count: int,
+    shift: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Rows in the template's columns, one polygon each."""
     capitals = read_seed("districts_inei_2025")
@@ -49,7 +74,9 @@ def _rows(
     while len(rows) < count:
         pool = coastal if shift else capitals
         place = pool.row(int(random.integers(pool.height)), named=True)
-        shape = blob(random, place["capital_lon"] + shift, place["capital_lat"] + 0.015, float(random.uniform(4, 60)), 24)
+        shape = blob(
+            random, place["capital_lon"] + shift, place["capital_lat"] + 0.015, float(random.uniform(4, 60)), 24
+        )
         if not shift and not ground.outline.covers(shape):
             continue
         hectares = float(area_ha([shape])[0])

@@ -1,5 +1,6 @@
-"""The other books on the same money and ground: MEF's long file and Consulta Amigable, Invierte.pe's other files, FERM,
-the ubigeo crosswalk, the district archive.
+"""The other books on the same money and ground.
+
+MEF's long file and Consulta Amigable, Invierte.pe's other files, FERM, the ubigeo crosswalk, the district archive.
 
 Belongs here: products derived from the made budget, investments and districts, so that they agree with them where the real
 ones do. Does not: the budget itself (budget.py).
@@ -32,7 +33,9 @@ def long_file(wide: pl.DataFrame) -> pl.DataFrame:
     columns = [c for c in wide.columns if not c.startswith("MONTO_") and c != "TIPO_TRANSACCION_NOMBRE"]
     columns[columns.index("TIPO_ACT_PROY") + 1 : columns.index("TIPO_ACT_PROY") + 1] = ["TIPO_ACT_PROY_NOMBRE"]
     base = wide.with_columns(
-        TIPO_ACT_PROY_NOMBRE=pl.when(pl.col("TIPO_ACT_PROY") == "2").then(pl.lit("PROYECTO")).otherwise(pl.lit("PRODUCTO"))
+        TIPO_ACT_PROY_NOMBRE=pl.when(pl.col("TIPO_ACT_PROY") == "2")
+        .then(pl.lit("PROYECTO"))
+        .otherwise(pl.lit("PRODUCTO"))
     )
     zero = pl.lit("0")
     opening = base.select(
@@ -126,14 +129,28 @@ def gaps(seed: int, active: pl.DataFrame, initiatives: list[Initiative]) -> pl.D
         elif random.random() < 0.3:
             rows.append((cui, "AGUA POTABLE", "PORCENTAJE DE LA POBLACION SIN ACCESO", "PERSONAS", "DISTRITAL", "2025", "1000",
                          str(int(random.integers(50, 900))), "2025"))  # fmt: skip
-    names = ["CODIGO_UNICO", "DES_SERVICIO", "DES_BRECHA", "DES_UM", "ESPACIO_GEOGRAFICO", "ANIO", "VALOR", "CONTRIBUCION", "ANIO_PROC"]
+    names = [
+        "CODIGO_UNICO",
+        "DES_SERVICIO",
+        "DES_BRECHA",
+        "DES_UM",
+        "ESPACIO_GEOGRAFICO",
+        "ANIO",
+        "VALOR",
+        "CONTRIBUCION",
+        "ANIO_PROC",
+    ]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
 def ferm(seed: int, initiatives: list[Initiative]) -> list[dict[str, Any]]:
     """Public initiatives of the country in FERM: some of those that others know, told in FERM's words."""
     random = np.random.default_rng([seed, 10])
-    statuses = {"in_preparation": "In preparation", "in_progress": "In progress", "post_completion": "Post-completion monitoring"}
+    statuses = {
+        "in_preparation": "In preparation",
+        "in_progress": "In progress",
+        "post_completion": "Post-completion monitoring",
+    }
     types = {"ecological_restoration": "Ecological restoration", "rehabilitation": "Rehabilitation"}
     records = []
     for initiative in initiatives:

@@ -20,8 +20,8 @@ import shapely
 
 from sandbox.budget import make_budget
 from sandbox.geography import Ground, area_ha, make_ground
-from sandbox.initiatives import Registries, make_initiatives, make_registries
 from sandbox.inbox import write_inbox
+from sandbox.initiatives import Registries, make_initiatives, make_registries
 from sandbox.investments import make_investments
 from sandbox.surroundings import make_surroundings
 from sandbox.witnesses import (

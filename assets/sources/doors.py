@@ -75,9 +75,7 @@ class Doors:
         if layer.kind == "json_api":
             json_api.read_records(self.http, source, url, layer.parameters, layer.records, draft)
             return Came()
-        part_of_file = Downloads(self.http).read_file(
-            source, url, draft, current, web_page=layer.kind == "html_table"
-        )
+        part_of_file = Downloads(self.http).read_file(source, url, draft, current, web_page=layer.kind == "html_table")
         if part_of_file is None:
             return None
         draft.parameters[FILE] = url.rsplit("/", 1)[-1]
@@ -124,8 +122,9 @@ class Doors:
         shape = CsvShape(
             required=tuple(layer.required_columns),
             columns=tuple(c.rstrip("?") for c in layer.fields.values()) if layer.declared_columns_only else None,
-            detail_where=layer.detail_where,
-            always_kept=tuple(layer.always_kept),
+            keep_where=layer.keep_where,
+            totals_by=tuple(layer.totals_by),
+            totals_of=tuple(layer.totals_of),
         )
         name = layer.url_for(partition).rsplit("/", 1)[-1]
         blob = self.store.blob_path(_file(of.parts).sha256)

@@ -97,9 +97,12 @@ class Extraction:
         try:
             parts = self.doors.parts(layer)
         except (SourceError, *_ODD_ANSWERS) as caught:
-            return [self._failed(layer, part, caught) for part in known or [None]]
+            every: Sequence[str | None] = known or [None]
+            return [self._failed(layer, part, caught) for part in every]
         if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands
-            stand = [Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts]
+            stand = [
+                Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts
+            ]
             return [*stand, *(self.refresh(layer, part) for part in parts)]
         return [self.refresh(layer, part) for part in sorted({*parts, *known})]
 
@@ -172,9 +175,7 @@ class Extraction:
 
     # -- raw ---------------------------------------------------------------------------------------
 
-    def _write(
-        self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, came: Came | None = None
-    ) -> int:
+    def _write(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, came: Came | None = None) -> int:
         """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
         if layer.kind == "csv" and "dropped" not in of.parameters:
             rows = self.doors.csv_to_lake(layer, partition, of)
@@ -202,7 +203,9 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
             drawn += len(boxes)
             outside += int(_lie_outside(boxes).sum())
             if len(boxes):
-                bounds = np.concatenate([np.minimum(bounds[:2], boxes[:, :2].min(0)), np.maximum(bounds[2:], boxes[:, 2:].max(0))])
+                bounds = np.concatenate(
+                    [np.minimum(bounds[:2], boxes[:, :2].min(0)), np.maximum(bounds[2:], boxes[:, 2:].max(0))]
+                )
         yield frame
     if rows == 0:
         raise EmptyAnswer(layer.source)

@@ -119,7 +119,9 @@ def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Se
         context.log.error("%s was never read: what depends on it is skipped", layer.source)
     else:
         context.log.warning("%s was never read: its tables are empty", layer.source)
-        yield dg.MaterializeResult(asset_key=raw_key(layer), metadata={"dagster/row_count": 0, "is_stale": bool(failed)})
+        yield dg.MaterializeResult(
+            asset_key=raw_key(layer), metadata={"dagster/row_count": 0, "is_stale": bool(failed)}
+        )
     for r in failed:
         context.log.warning("%s", r.error)
     yield dg.AssetCheckResult(

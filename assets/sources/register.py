@@ -51,7 +51,8 @@ class SourceLayer(Model):
     title_en: str
     url: str
     layer: str | None = Field(
-        None, description="arcgis: pattern of the layer's name, with a group `year` or `part` for several; wfs: type name"
+        None,
+        description="arcgis: pattern of the layer's name, with a group `year` or `part` for several; wfs: type name",
     )
     group: str | None = Field(None, description="arcgis: pattern of the name of the group layer above it")
     unique_attribute: str | None = Field(None, description="wfs: attribute that pages are sorted by")
@@ -60,16 +61,16 @@ class SourceLayer(Model):
     url_from_year: dict[int, str] = Field(default_factory=dict, description="url by first fiscal year it holds for")
     first_fiscal_year: int | None = None
     partition_column: str | None = Field(None, description="csv: column that must hold the fiscal year of the file")
-    detail_where: str | None = Field(
-        None, description="csv: rows whose every column is kept in raw; of the others only `always_kept`"
-    )
-    always_kept: list[str] = Field(default_factory=list, description="csv: columns kept of every row")
-    declared_columns_only: bool = Field(False, description="csv: raw holds the columns of `fields` alone")
+    keep_where: str | None = Field(None, description="csv: rows that raw keeps; the whole file is summed beside them")
+    totals_by: list[str] = Field(default_factory=list, description="csv: columns by which the whole file is summed")
+    totals_of: list[str] = Field(default_factory=list, description="csv: amounts that are summed")
+    declared_columns_only: bool = Field(default=False, description="csv: raw holds the columns of `fields` alone")
     fields: dict[str, str]
     cadence: str
     allowed_shrink: float = Field(0.1, ge=0, le=1)
     is_essential: bool = Field(
-        False, description="without it there is no release at all; any other source that was never read is an empty table"
+        default=False,
+        description="without it there is no release at all; any other source that was never read is an empty table",
     )
     ubigeo_system: UbigeoSystem = "inei"
     vintage: str | None = Field(None, description="state of the limits or codes, where the source says it")
@@ -85,8 +86,8 @@ class SourceLayer(Model):
             raise ValueError(f"{self.source}: `unique_attribute` is needed for wfs")
         if self.first_fiscal_year and not self.url_from_year:
             raise ValueError(f"{self.source}: `url_from_year` is needed for files by fiscal year")
-        if bool(self.detail_where) != bool(self.always_kept):
-            raise ValueError(f"{self.source}: `detail_where` and `always_kept` go together")
+        if len({bool(self.keep_where), bool(self.totals_by), bool(self.totals_of)}) > 1:
+            raise ValueError(f"{self.source}: `keep_where`, `totals_by` and `totals_of` go together")
         return self
 
     @property
@@ -184,7 +185,9 @@ def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
 @cache
 def all_hosts(folder: Path = FOLDER) -> dict[str, Host]:
     """How each host wants to be treated, by name; those that no register describes get the defaults."""
-    hosts = {urlsplit(layer.url).hostname or "": Host() for layer in all_layers(folder).values() if layer.kind != "inbox"}
+    hosts = {
+        urlsplit(layer.url).hostname or "": Host() for layer in all_layers(folder).values() if layer.kind != "inbox"
+    }
     for register in all_registers(folder).values():
         hosts |= register.hosts
     return hosts

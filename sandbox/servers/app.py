@@ -102,7 +102,6 @@ class SandboxApp:
                 return await service.respond(request, path.removeprefix(prefix))
         return PlainTextResponse("404 Not Found", status_code=404)
 
-
     async def _file(self, name: str, request: Request) -> Response:
         try:
             return await self.files.get_response(name, request.scope)

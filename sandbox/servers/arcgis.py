@@ -132,9 +132,7 @@ class LayerData:
 
     def rows(self, where: str, order: str, offset: int, limit: int | None, ids: list[int] | None) -> list[int]:
         """Row numbers that answer a query; a clause the database cannot read is the caller's error."""
-        clause = f"({where})" + (
-            f" and OBJECTID in ({','.join(map(str, ids)) or 'null'})" if ids is not None else ""
-        )
+        clause = f"({where})" + (f" and OBJECTID in ({','.join(map(str, ids)) or 'null'})" if ids is not None else "")
         sql = f"select __row from layer where {clause} order by {order}, __row"
         if limit is not None:
             sql += f" limit {limit} offset {offset}"

@@ -298,9 +298,7 @@ def test_a_dead_host_does_not_stop_the_others(make_pipeline: MakePipeline, own_w
     assert rows == [("minam.recovery_areas", False), ("serfor.restoration_areas", True)]
 
 
-def test_a_year_file_that_is_a_copy_of_another_year_is_not_taken(
-    make_pipeline: MakePipeline, own_world: World
-) -> None:
+def test_a_year_file_that_is_a_copy_of_another_year_is_not_taken(make_pipeline: MakePipeline, own_world: World) -> None:
     def damage() -> None:
         (own_world.files / "2024-Gasto-Devengado.csv").write_bytes(
             (own_world.files / "2023-Gasto-Devengado.csv").read_bytes()
@@ -309,6 +307,8 @@ def test_a_year_file_that_is_a_copy_of_another_year_is_not_taken(
     first, second, _ = run_twice(make_pipeline, own_world, damage)
     before = first.query("select fiscal_year, sum(accrued_pen) from core.spending group by all order by all")
     assert second.run(), second.errors()
-    assert "byte for byte the file of 2023" in str(second.check_metadata("raw_mef__budget_execution", CHECK)["failures"])
+    assert "byte for byte the file of 2023" in str(
+        second.check_metadata("raw_mef__budget_execution", CHECK)["failures"]
+    )
     assert second.query("select fiscal_year, sum(accrued_pen) from core.spending group by all order by all") == before
     assert second.query("select partition from quality.source_status where is_stale") == [("2024",)]
