@@ -110,6 +110,11 @@ class Pipeline:
 MakePipeline = Callable[..., Pipeline]
 
 
+def settings_for(data_dir: Path, hosts_file: Path, read_timeout: float = 10) -> Settings:
+    """Settings of a run against the sandbox that does not wait long."""
+    return Settings(data_dir, hosts_file, LAST_FISCAL_YEAR, 5, read_timeout, 2)
+
+
 @pytest.fixture
 def make_pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
     """Pipelines over worlds; servers stop with the test."""
@@ -121,15 +126,7 @@ def make_pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
         started.append(servers)
         folder = data_dir or tmp_path / "data"
         hosts = servers.write_hosts(tmp_path / f"hosts-{len(started)}.json")
-        settings = Settings(
-            data_dir=folder,
-            hosts_file=hosts,
-            last_fiscal_year=LAST_FISCAL_YEAR,
-            connect_timeout_seconds=5,
-            read_timeout_seconds=10,
-            attempts=2,
-        )
-        return Pipeline(folder, servers, settings)
+        return Pipeline(folder, servers, settings_for(folder, hosts))
 
     yield make
     for servers in started:
@@ -142,8 +139,7 @@ def nightly(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("nightly")
     with SandboxServers(world) as servers:
         hosts = servers.write_hosts(folder / "hosts.json")
-        settings = Settings(folder / "data", hosts, LAST_FISCAL_YEAR, 5, 10, 2)
-        pipeline = Pipeline(folder / "data", servers, settings)
+        pipeline = Pipeline(folder / "data", servers, settings_for(folder / "data", hosts))
         assert pipeline.run(), pipeline.errors()
         yield pipeline
 
