@@ -7,12 +7,13 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.synced
 SCALE ?= 1
 UI_PORT ?= 3000
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui template replay docs test lint bench clean
+.PHONY: help setup run live ui template replay docs test peers lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -50,6 +51,11 @@ docs: $(STAMP)  ## docs/sources and the list of assumptions, from the registers
 test: $(STAMP)  ## Every test, offline
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
+peers: $(STAMP)  ## The clients against Koop and MapServer, installed here: needs a network, and root or sudo
+	command -v mapserv >/dev/null && command -v npm >/dev/null || $(SUDO) apt-get install --yes --no-install-recommends cgi-mapserver npm
+	mkdir -p .peers && cp -r tests/peers/koop .peers/ && cd .peers/koop && npm install --omit=optional --no-audit --no-fund
+	$(BIN)/python -m pytest -m peers tests/peers
+
 lint: $(STAMP)  ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,5 +66,5 @@ bench: $(STAMP)  ## Speed and memory, as ratios of one run
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove what runs made (data/) and caches; the environment stays
-	rm -rf data .mypy_cache .ruff_cache .hypothesis
+	rm -rf data .peers .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

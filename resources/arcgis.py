@@ -177,7 +177,8 @@ def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], 
         except TokenRequired:
             raise
         except (ServiceFault, EmptyAnswer, ShortAnswer, DuplicateObjectIds) as error:
-            first = first or error
+            if first is None or (isinstance(first, DuplicateObjectIds) and isinstance(error, ShortAnswer)):
+                first = error  # offsets that overlap because a row is missing: the missing row is the news
             continue
         return pages, way.name
     assert first is not None

@@ -59,8 +59,8 @@ def read_file(source: str, path: Path, name: str) -> pl.DataFrame:
     if path.suffix.lower() in _XML:
         _refuse_unsafe_xml(source, path, name)
     try:
-        layers = [str(layer) for layer, kind in pyogrio.list_layers(path) if kind is not None]
-        layers = layers or [str(pyogrio.list_layers(path)[0][0])]
+        held = pyogrio.list_layers(path)
+        layers = [str(layer) for layer, kind in held if kind is not None] or [str(layer) for layer, _ in held[:1]]
         frames = [_read_layer(source, path, layer, name) for layer in layers]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
         raise BrokenFile(source, name, str(error)) from error

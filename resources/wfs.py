@@ -7,6 +7,7 @@ Belongs here: capabilities, hits, sorted pages, formats, axis order proved by wh
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from resources.arcgis import Fetched, check_whole
 from resources.errors import (
     ColumnsMissing,
     EmptyAnswer,
+    LayerChanged,
     ServiceFault,
     TransientSourceError,
     UnexpectedFormat,
@@ -31,6 +33,8 @@ from resources.errors import (
 )
 from resources.http import Answer, Http, refuse_web_page
 from resources.snapshots import Draft, Part, SnapshotStore
+
+logger = logging.getLogger(__name__)
 
 PERU_BOX = (-82.0, -19.0, -68.0, 1.0)  # west, south, east, north
 _PAGE = 1_000
@@ -52,6 +56,14 @@ class Capabilities:
         return bool(_JSON.search(self.output_format))
 
 
+@dataclass(frozen=True)
+class _Page:
+    """The unique attribute and a digest of each feature of a page."""
+
+    ids: list[str]
+    digests: list[bytes]
+
+
 class Wfs:
     """Reads feature types, as GeoJSON where the server writes it and as GML where it does not."""
 
@@ -66,35 +78,63 @@ class Wfs:
         """
         base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": type_name}
         able = self.capabilities(source, url)
-        expected = self.hits(source, url, base)
-        draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326", "outputFormat": able.output_format}
-        draft.tls_verified = self.http.is_verified(url)
-        ids: list[str] = []
-        digests: list[bytes] = []
-        while True:
-            page: dict[str, Any] = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
-            if able.pages or len(ids):
-                page |= {"sortBy": unique_attribute, "startIndex": len(ids), "count": able.page_size}
-            frame, answer = self._page(source, url, page, able)
-            if frame.is_empty():
-                break
-            if unique_attribute not in frame.columns:
-                raise ColumnsMissing(source, [unique_attribute], frame.columns)
-            draft.add("page", answer.body)
-            draft.is_sandbox |= answer.is_sandbox
-            came = [str(v) for v in frame[unique_attribute]]
-            ids += came
-            digests += [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
-            if (expected is not None and len(ids) >= expected) or not able.pages:
-                break
-            if ids[0] in came and len(ids) > len(came):
-                break  # the server ignores startIndex; the count, or the repeated ids, will tell
+        asked = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
+        before = self.hits(source, url, base)
+        pages = self._pages(source, url, asked, unique_attribute, able, before, draft)
+        after = self.hits(source, url, base)
+        if after != before:  # read again; a layer that keeps moving is refused
+            draft.discard()
+            before, pages = after, self._pages(source, url, asked, unique_attribute, able, after, draft)
+            after = self.hits(source, url, base)
+            if after != before:
+                raise LayerChanged(source, before or 0, after or 0)
+        ids = [i for page in pages for i in page.ids]
+        if before is not None and len(ids) > before:
+            logger.warning("%s: the server counts %s features but has %s: its count is a cap", source, before, len(ids))
+            before = None
         if not ids:
             raise EmptyAnswer(source)
-        check_whole(source, pl.Series(ids), expected)
-        draft.identity = hashlib.sha256(type_name.encode() + b"".join(sorted(digests))).hexdigest()
+        check_whole(source, pl.Series(ids), before)
+        draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326", "outputFormat": able.output_format}
+        draft.tls_verified = self.http.is_verified(url)
+        digests = sorted(digest for page in pages for digest in page.digests)
+        draft.identity = hashlib.sha256(type_name.encode() + b"".join(digests)).hexdigest()
         parts = list(draft.parts)
-        return Fetched(len(ids), expected, lambda: read_stored(source, draft.store, parts))
+        return Fetched(len(ids), before, lambda: read_stored(source, draft.store, parts))
+
+    def _pages(
+        self, source: str, url: str, asked: dict[str, Any], unique_attribute: str, able: Capabilities,
+        expected: int | None, draft: Draft,
+    ) -> list[_Page]:  # fmt: skip
+        """Pages into the draft until one brings nothing new: a count may be a cap (MapServer's is), so it never ends the reading."""
+        pages: list[_Page] = []
+        got: set[str] = set()
+        rows = 0
+        while True:
+            page = asked | (
+                {"sortBy": unique_attribute, "startIndex": rows, "count": able.page_size} if able.pages or rows else {}
+            )
+            try:
+                frame, answer = self._page(source, url, page, able)
+            except ServiceFault:
+                if expected is not None and rows >= expected:
+                    return pages  # some servers refuse to look behind the last feature
+                raise
+            if frame.is_empty():
+                return pages
+            if unique_attribute not in frame.columns:
+                raise ColumnsMissing(source, [unique_attribute], frame.columns)
+            ids = [str(v) for v in frame[unique_attribute]]
+            if rows and rows == expected and got.issuperset(ids):
+                return pages  # the server ignores startIndex, and everything came with the first page
+            digests = [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
+            draft.add("page", answer.body)
+            draft.is_sandbox |= answer.is_sandbox
+            pages.append(_Page(ids, digests))
+            rows += len(ids)
+            if not able.pages or got.intersection(ids):
+                return pages  # no second page, or rows that come again: the count and the ids will tell
+            got.update(ids)
 
     def capabilities(self, source: str, url: str) -> Capabilities:
         """What the server can; a capabilities document that says nothing means the standard's own defaults."""
@@ -184,10 +224,12 @@ def read_page(source: str, body: bytes) -> pl.DataFrame:
 def _frame(features: list[dict[str, Any]]) -> pl.DataFrame:
     if not features:
         return pl.DataFrame()
-    names = list(dict.fromkeys(name for f in features for name in f["properties"]))
+    names = list(dict.fromkeys(name for f in features for name in f["properties"] or {}))
     columns = [
         pl.Series(
-            name, [None if (v := f["properties"].get(name)) is None else str(v) for f in features], dtype=pl.String
+            name,
+            [None if (v := (f["properties"] or {}).get(name)) is None else str(v) for f in features],
+            dtype=pl.String,
         )
         for name in names
     ]

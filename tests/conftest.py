@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,13 @@ def layers() -> dict[str, SourceLayer]:
 def quick_http() -> Http:
     """No long waits between tries."""
     return Http(connect_timeout=2, read_timeout=3, attempts=2, first_pause=0.01)
+
+
+def free_port() -> int:
+    """A port of the loopback where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 def digest(path: Path) -> str:

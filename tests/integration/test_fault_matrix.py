@@ -30,7 +30,7 @@ from resources.snapshots import Manifest, SnapshotStore
 from sandbox.catalogue import SERVICES
 from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World
-from tests.conftest import Pipeline, settings_for
+from tests.conftest import Pipeline, free_port, settings_for
 from tests.integration.fault_rows import READS, RECOVERS, ROWS, STANDS, Row, nights
 
 READ_TIMEOUT = 5.0
@@ -98,7 +98,9 @@ def _run(rows: list[Row], good: Pipeline, world: World, folder: Path) -> Night:
             servers.faults.by_path |= {p: _noting(acted, row.name, fault) for p, fault in row.faults.items()}
         hosts = [row.host for row in rows if row.host]
         with ExpiredServer() as expired:
-            servers.base_urls |= {host: expired if how == "expired" else _nobody() for host, how in hosts}
+            servers.base_urls |= {
+                host: expired if how == "expired" else f"http://127.0.0.1:{free_port()}" for host, how in hosts
+            }
             settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"), READ_TIMEOUT)
             pipeline = Pipeline(folder / "data", servers, settings)
             return Night(pipeline, rows, pipeline.run(), acted)
@@ -112,13 +114,6 @@ def _noting(acted: dict[str, list[float]], name: str, fault: Fault) -> Fault:
         return fault(request, answer)
 
     return noted
-
-
-def _nobody() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}"
 
 
 class ExpiredServer:
