@@ -87,6 +87,7 @@ class _Host:
     def __init__(self, name: str, policy: HostPolicy, *, verify: bool, token: str | None) -> None:
         self.policy, self._lock, self._next = policy, threading.Lock(), 0.0
         context = ssl.create_default_context(cafile=certifi.where())
+        context.load_default_certs()  # and those that the machine's administrator trusts
         if policy.ca_file:
             context.load_verify_locations(cafile=str(policy.ca_file))
         if not verify:
@@ -206,6 +207,7 @@ class Http:
             response = host.session.request(
                 "GET" if data is None else "POST", self.address(url), params=params, data=data, headers=headers,
                 stream=stream, timeout=(self.connect_timeout, self.read_timeout),
+                verify=host.session.verify,  # said again: requests lets an environment variable overrule the session's "no"
             )  # fmt: skip
         except requests.exceptions.SSLError as error:
             raise CertificateProblem(source, url, _root_cause(error)) from error

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +15,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import trustme
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,6 +27,7 @@ from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, free_port, settings_for
 from tests.integration.fault_rows import READS, RECOVERS, ROWS, STANDS, Row, nights
+from tests.tls import TlsServer
 
 READ_TIMEOUT = 5.0
 FIGURES = (
@@ -97,7 +93,7 @@ def _run(rows: list[Row], good: Pipeline, world: World, folder: Path) -> Night:
         for row in rows:
             servers.faults.by_path |= {p: _noting(acted, row.name, fault) for p, fault in row.faults.items()}
         hosts = [row.host for row in rows if row.host]
-        with ExpiredServer() as expired:
+        with TlsServer(nobody, not_after=dt.datetime.now(dt.UTC) - dt.timedelta(days=1)) as expired:
             servers.base_urls |= {
                 host: expired if how == "expired" else f"http://127.0.0.1:{free_port()}" for host, how in hosts
             }
@@ -116,32 +112,9 @@ def _noting(acted: dict[str, list[float]], name: str, fault: Fault) -> Fault:
     return noted
 
 
-class ExpiredServer:
-    """A TLS server whose certificate ended yesterday."""
-
-    def __enter__(self) -> str:
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        sock.listen()
-        now = dt.datetime.now(dt.UTC)
-        certificate = trustme.CA().issue_cert("localhost", not_after=now - dt.timedelta(days=1))
-
-        async def nothing(scope: object, receive: object, send: object) -> None:
-            raise AssertionError("nobody may send a request to a server that was not verified")
-
-        config = uvicorn.Config(nothing, log_level="critical", lifespan="off")
-        config.load()
-        config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(config.ssl)
-        self._server, self._socket = uvicorn.Server(config), sock
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [sock]}, daemon=True)
-        self._thread.start()
-        return f"https://localhost:{sock.getsockname()[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+async def nobody(scope: object, receive: object, send: object) -> None:
+    """An application that no request may reach."""
+    raise AssertionError("a server that was not verified was asked for data")
 
 
 def service_part(source: str) -> str:

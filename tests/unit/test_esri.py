@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import orjson
 import polars as pl
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources import esri
 from resources.errors import UnexpectedFormat
-from resources.esri import FAULT_COLUMN, polygons_from_rings, read_attributes, read_geometries
+from resources.esri import (
+    FAULT_COLUMN,
+    page_frame,
+    polygons_from_rings,
+    read_attributes,
+    read_geometries,
+    with_labels,
+)
 
 SHELL = [[0, 0], [0, 10], [10, 10], [10, 0], [0, 0]]  # clockwise, as Esri winds shells
 HOLE = [[2, 2], [4, 2], [4, 4], [2, 4], [2, 2]]  # counter-clockwise
@@ -138,3 +147,59 @@ def test_dates_are_utc_and_types_follow_the_fields() -> None:
 def test_a_value_of_another_type_than_its_field_is_an_error_and_not_null() -> None:
     with pytest.raises(UnexpectedFormat, match="field HA"):
         read_attributes("minam.x", FIELDS, [{"attributes": {"OBJECTID": 1, "HA": "31.364.885"}}])
+
+
+numbers = st.floats(-80, 10, allow_nan=False).map(lambda v: round(v, 6)) | st.integers(-80, 10)
+points = st.tuples(numbers, numbers).map(list)
+rings = st.lists(points, max_size=7).flatmap(
+    lambda drawn: st.sampled_from([drawn, [*drawn, drawn[0]]]) if drawn else st.just(drawn)
+)
+geometries = st.one_of(
+    st.none(),
+    st.just({"x": "NaN", "y": "NaN"}),
+    st.builds(lambda x, y: {"x": x, "y": y}, numbers, numbers),
+    st.lists(rings, max_size=4).map(lambda drawn: {"rings": drawn}),
+    st.just({"rings": [SHELL, HOLE]}),
+    st.just({"rings": [[[0, 0, 5], [0, 1, 5], [1, 1, 5], [0, 0, 5]]]}),
+    st.just({"curveRings": [[[0, 0]]]}),
+)
+values = st.fixed_dictionaries(
+    {"OBJECTID": st.integers(1, 10**9)},
+    optional={
+        "FECHA": st.none() | st.integers(0, 2 * 10**12),
+        "HA": st.none() | numbers | st.integers(-(2**60), 2**60),
+        "NOMBRE": st.none() | st.text(max_size=8),
+        "ESTADO": st.none() | st.integers(0, 9),
+    },
+)
+METADATA = {
+    "fields": [
+        *FIELDS,
+        {
+            "name": "ESTADO",
+            "type": "esriFieldTypeSmallInteger",
+            "domain": {"type": "codedValue", "codedValues": [{"code": 1, "name": "Uno"}, {"code": 2, "name": "Dos"}]},
+        },
+    ]
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(values, geometries, st.booleans()), min_size=1, max_size=6))
+def test_the_quick_way_of_reading_a_page_says_what_the_slow_one_says(drawn: list[tuple]) -> None:
+    features = [
+        {"attributes": attributes} | ({} if shape is None and left_out else {"geometry": shape})
+        for attributes, shape, left_out in drawn
+    ]
+    slow = with_labels(METADATA, read_attributes("minam.x", METADATA["fields"], features)).with_columns(
+        *read_geometries(features)
+    )
+    quick = page_frame("minam.x", METADATA, orjson.dumps({"features": features}))
+    assert quick.schema == slow.schema
+    assert quick.equals(slow, null_equal=True)
+
+
+def test_a_usual_page_takes_the_quick_way() -> None:
+    features = [{"attributes": {"OBJECTID": 1, "ESTADO": 2}, "geometry": {"rings": [SHELL]}}]
+    quick = esri._columns(METADATA["fields"], orjson.dumps({"features": features}))
+    assert quick is not None
