@@ -1,0 +1,164 @@
+"""Sources move: what changed is told, what did not is not recomputed, and any release can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from assets.replay import NoSuchRelease, differences, replay
+from assets.sources.register import all_layers
+from resources.errors import CorruptSnapshot
+from sandbox.catalogue import SERVICES
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline, digest
+
+
+def raise_accrued(world: World, year: int, amount: int) -> None:
+    """Add to the December of one line of a year's file, and to its sum."""
+    path = world.files / f"{year}-Gasto-Devengado.csv"
+    frame = pl.read_csv(path, infer_schema=False).with_row_index("row")
+    line = frame.filter(pl.col("PROGRAMA_PPTO") == "0144").row(0, named=True)
+    changed = [
+        pl.when(pl.col("row") == line["row"])
+        .then(pl.lit(str(Decimal(line[column]) + amount)))
+        .otherwise(pl.col(column))
+        .alias(column)
+        for column in ("MONTO_DEVENGADO_DICIEMBRE", "MONTO_DEVENGADO_ANUAL")
+    ]
+    frame.with_columns(changed).drop("row").write_csv(path, quote_style="always")
+
+
+def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own_world: World) -> None:
+    first = make_pipeline(own_world)
+    assert first.run(), first.errors()
+    assert first.query("select count(*) from marts.changes_since_last_release where change_kind = 'revised'") == [(0,)]
+    raise_accrued(own_world, 2022, 125_000)
+    second = make_pipeline(own_world, data_dir=first.data_dir)
+    assert second.run(), second.errors()
+    rows = second.query(
+        "select record_key, measure, fiscal_year, is_closed_year, change_kind, difference, unit"
+        " from marts.changes_since_last_release where subject = 'spending'"
+    )
+    assert len(rows) == 1
+    key, measure, year, is_closed, kind, difference, unit = rows[0]
+    assert "0144" in key
+    assert (year, is_closed, kind) == (2022, True, "revised")
+    assert "accrued" in measure
+    assert difference == 125_000
+    assert unit == "S/"
+    others = second.query("select count(*) from marts.changes_since_last_release where subject != 'spending'")
+    assert others == [(0,)], "nothing else moved"
+    reconciled = second.query(
+        "select count(*) from quality.reconciliation where status != 'equal' and fiscal_year = 2022"
+    )
+    assert reconciled[0][0] > 0, "the revised year no longer equals the official total, and the report says so"
+
+
+def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeline, own_world: World) -> None:
+    first = make_pipeline(own_world)
+    assert first.run(), first.errors()
+    path = own_world.layers / "minam_polygons.parquet"
+    frame = pl.read_parquet(path)
+    alone = set(frame.group_by("COD_INIC").len().filter(pl.col("len") == 1)["COD_INIC"].to_list()) & {
+        r[0] for r in first.query("select source_record_id from core.initiative_sources where source = 'minam'")
+    }
+    gone = sorted(alone)[0]
+    frame.filter(pl.col("COD_INIC") != gone).write_parquet(path)
+    second = make_pipeline(own_world, data_dir=first.data_dir)
+    assert second.run(), second.errors()
+    kinds = second.query(
+        "select change_kind, count(distinct record_key) from marts.changes_since_last_release"
+        " where subject = 'initiatives' group by all"
+    )
+    assert dict(kinds).get("removed") == 1
+    frame.write_parquet(path)
+    third = make_pipeline(own_world, data_dir=first.data_dir)
+    assert third.run(), third.errors()
+    kinds = third.query(
+        "select change_kind, count(distinct record_key) from marts.changes_since_last_release"
+        " where subject = 'initiatives' group by all"
+    )
+    assert dict(kinds).get("added") == 1
+
+
+def test_unchanged_bytes_are_no_new_snapshot_and_nothing_is_recomputed(
+    make_pipeline: MakePipeline, own_world: World
+) -> None:
+    first = make_pipeline(own_world)
+    assert first.run(), first.errors()
+    lake = {p: p.stat().st_mtime_ns for p in (first.data_dir / "lake").rglob("*.parquet")}
+    blobs = set((first.data_dir / "snapshots").rglob("*.zst"))
+    # the same features in other pages: another server's limits, another layer order
+    services = tuple(dataclasses.replace(s, max_record_count=min(s.max_record_count, 90)) for s in SERVICES)
+    second = make_pipeline(own_world, services=services, data_dir=first.data_dir)
+    assert second.run(), second.errors()
+    assert second.last is not None
+    raw = [
+        e.materialization
+        for e in second.last.get_asset_materialization_events()
+        if e.asset_key is not None and e.asset_key.to_user_string().startswith("raw_")
+    ]
+    assert raw
+    assert not [m.asset_key for m in raw if m.metadata.get("is_new") and m.metadata["is_new"].value]
+    models = [
+        e.materialization
+        for e in second.last.get_asset_materialization_events()
+        if e.asset_key is not None and "is_reused" in e.materialization.metadata
+    ]
+    computed = {m.asset_key.to_user_string() for m in models if m.asset_key and not m.metadata["is_reused"].value}
+    assert len(models) > 40
+    assert computed <= {"quality_source_status", "marts_changes_since_last_release"}
+    assert {p: p.stat().st_mtime_ns for p in (first.data_dir / "lake").rglob("*.parquet")} == lake
+    assert set((first.data_dir / "snapshots").rglob("*.zst")) == blobs
+    releases = second.query("select count(*) from meta.releases")
+    assert releases == [(1,)], "the release is the same, only looked at again"
+
+
+@pytest.fixture
+def two_releases(make_pipeline: MakePipeline, own_world: World) -> Pipeline:
+    first = make_pipeline(own_world)
+    assert first.run(), first.errors()
+    raise_accrued(own_world, 2021, 7)
+    frame = pl.read_parquet(own_world.layers / "minam_polygons.parquet")
+    frame.head(int(frame.height * 0.95)).write_parquet(own_world.layers / "minam_polygons.parquet")
+    second = make_pipeline(own_world, data_dir=first.data_dir)
+    assert second.run(), second.errors()
+    for servers in (first.servers, second.servers):
+        servers.stop()
+    return second
+
+
+def test_any_release_is_made_again_from_its_snapshots_with_no_network(two_releases: Pipeline, tmp_path: Path) -> None:
+    pipeline = two_releases
+    published = digest(pipeline.published)
+    releases = [r[0] for r in pipeline.query("select release_id from meta.releases order by published_at")]
+    assert len(releases) == 2
+    lake = pipeline.data_dir / "lake"
+    for path in lake.rglob("*.parquet"):
+        path.unlink()  # raw is made again from the stored bodies
+    for release in releases:
+        came = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
+        assert came.differing_rows == {}
+        assert came.path != pipeline.published
+    first, second = (pipeline.settings.warehouse.releases / f"{r}.duckdb" for r in releases)
+    assert differences(first, second), "the two releases differ, so that equality says something"
+    assert digest(pipeline.published) == published, "the published file is not touched"
+
+
+def test_a_release_that_nobody_knows_is_refused(two_releases: Pipeline) -> None:
+    with pytest.raises(NoSuchRelease, match="the published file knows"):
+        replay(two_releases.data_dir, two_releases.settings.warehouse, all_layers(), "1999-01-01-00000000")
+
+
+def test_a_stored_body_that_was_tampered_with_is_noticed(two_releases: Pipeline) -> None:
+    release = two_releases.query("select release_id from meta.releases order by published_at limit 1")[0][0]
+    for path in (two_releases.data_dir / "lake").rglob("*.parquet"):
+        path.unlink()
+    body = next(p for p in sorted((two_releases.data_dir / "snapshots").rglob("*.zst")))
+    body.write_bytes(body.read_bytes()[:-8] + b"tampered")
+    with pytest.raises(CorruptSnapshot, match="delete the file and fetch again"):
+        replay(two_releases.data_dir, two_releases.settings.warehouse, all_layers(), release)

@@ -1,0 +1,234 @@
+"""Submissions: every format arrives, every row is accepted or told what to mend, and the sensor waits for whole files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import openpyxl
+import polars as pl
+import pytest
+
+from assets.sources.raw import CHECK
+from assets.sources.register import SourceLayer, all_layers
+from assets.sources.submissions import TEMPLATE, choices
+from pipelines.inbox_sensor import inbox_sensor
+from pipelines.template import write_template
+from resources.inbox import Inbox, answer_path
+from sandbox.servers.app import SandboxServers
+from sandbox.world import World
+from tests.conftest import Pipeline, settings_for
+
+RAW = "raw_submissions__areas"
+
+
+@pytest.fixture(scope="module")
+def pipeline(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A night in which an institution of each kind had left a file, one of them unreadable."""
+    folder = tmp_path_factory.mktemp("inbox")
+    shutil.copytree(world.folder / "inbox", folder / "data" / "inbox")
+    (folder / "data" / "inbox" / "ong_tierra" / "roto.xlsx").write_bytes(b"PK\x03\x04 half a workbook")
+    with SandboxServers(world) as servers:
+        settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
+        run = Pipeline(folder / "data", servers, settings)
+        assert run.run(), run.errors()
+        yield run
+
+
+def cells(path: Path, sheet: str) -> list[tuple]:
+    book = openpyxl.load_workbook(path, read_only=True)
+    return [tuple(row) for row in book[sheet].iter_rows(values_only=True)]
+
+
+def by_institution(pipeline: Pipeline) -> dict[str, tuple[int, float]]:
+    rows = pipeline.query(
+        "select split_part(layer_name, '--', 1), count(distinct initiative_id), sum(geometry_ha) from core.areas"
+        " where source = 'submissions' group by all"
+    )
+    return {name: (count, ha) for name, count, ha in rows}
+
+
+def test_every_format_arrives(pipeline: Pipeline) -> None:
+    """GeoPackage (marine-coastal, IMARPE), workbook (agricultural soil, MIDAGRI), KMZ, CSV, zipped shapefile, GeoJSON."""
+    assert {name: count for name, (count, _) in by_institution(pipeline).items()} == {
+        "imarpe": 2, "midagri": 3, "gore_tacna": 1, "ong_tierra": 1, "comunidad_alto_mayo": 2, "agroforestal_sac": 1,
+    }  # fmt: skip
+
+
+def test_a_marine_initiative_is_kept_although_it_lies_off_the_coast(pipeline: Pipeline) -> None:
+    rows = pipeline.query(
+        "select i.name, a.geometry_ha, a.net_ha from core.areas a join core.initiatives i using (initiative_id)"
+        " where a.source = 'submissions' and i.name like '%macroalgas%'"
+    )
+    assert len(rows) == 2
+    assert all(drawn > 0 and net == pytest.approx(drawn, rel=1e-9) for _, drawn, net in rows)
+
+
+def test_drawn_hectares_are_those_that_were_declared(pipeline: Pipeline) -> None:
+    """The sandbox declares what it drew; a file in UTM must lose nothing on its way to EPSG:4326 and back to hectares."""
+    rows = pipeline.query(
+        "select layer_name, declared_ha, geometry_ha from core.areas where source = 'submissions' and geometry_ha > 0"
+    )
+    assert len(rows) == 6
+    for name, declared, drawn in rows:
+        assert drawn == pytest.approx(float(declared), abs=0.01), name
+
+
+def test_each_submission_has_an_answer_beside_it(pipeline: Pipeline) -> None:
+    for path in Inbox(pipeline.data_dir / "inbox").submissions().values():
+        assert answer_path(path).exists(), path
+
+
+def test_rejected_rows_are_told_what_to_mend_in_spanish(pipeline: Pipeline) -> None:
+    answer = answer_path(pipeline.data_dir / "inbox" / "ong_tierra" / "plantaciones.csv")
+    header, *rows = cells(answer, "Por corregir")
+    by_row = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert set(by_row) == {3, 4}, "the row's number in the file, header being 1"
+    said = " ".join(str(v) for row in by_row.values() for v in row.values())
+    assert "estado no es ninguno" in said
+    assert "casi listo" not in pipeline.query("select string_agg(status) from core.initiatives")[0][0]
+    assert "invertidas" in said or "fuera del Perú" in said
+    accepted_header, *accepted = cells(answer, "Aceptadas")
+    assert len(accepted) == 1
+    assert accepted[0][accepted_header.index("iniciativa")].startswith("INI-")
+
+
+def test_accepted_and_rejected_rows_are_all_rows(pipeline: Pipeline) -> None:
+    for name, path in Inbox(pipeline.data_dir / "inbox").submissions().items():
+        rows = pipeline.query("select count(*) from staging.stg_submissions__features where submission = ?", name)[0][0]
+        told = [len(cells(answer_path(path), sheet)) - 1 for sheet in ("Aceptadas", "Por corregir")]
+        assert sum(told) == rows, name
+
+
+def test_a_file_that_cannot_be_read_gets_an_answer_too_and_stops_nothing(pipeline: Pipeline) -> None:
+    summary = dict(cells(answer_path(pipeline.data_dir / "inbox" / "ong_tierra" / "roto.xlsx"), "Resumen"))
+    assert "cannot be read whole" in summary["No se pudo leer"] or "roto.xlsx" in summary["No se pudo leer"]
+    assert "Vuelva a guardar el archivo" in summary["Qué hacer"]
+    assert "roto.xlsx" in str(pipeline.check_metadata(RAW, CHECK)["failures"])
+
+
+def test_an_answer_that_would_say_the_same_is_not_written_again(pipeline: Pipeline) -> None:
+    answers = [answer_path(p) for p in Inbox(pipeline.data_dir / "inbox").submissions().values()]
+    before = [path.stat().st_mtime_ns for path in answers]
+    assert pipeline.run(), pipeline.errors()
+    assert [path.stat().st_mtime_ns for path in answers] == before
+    assert len(Inbox(pipeline.data_dir / "inbox").submissions()) == 7, "an answer is no submission"
+
+
+def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: Pipeline) -> None:
+    path = pipeline.data_dir / "inbox" / "ong_tierra" / "plantaciones.csv"
+    frame = pl.read_csv(path, separator=";", encoding="windows-1252", infer_schema=False)
+    frame = frame.with_columns(estado=pl.lit("En ejecución"))
+    swapped = pl.col("longitud").cast(pl.Float64) > pl.col("latitud").cast(pl.Float64)
+    frame = frame.with_columns(
+        longitud=pl.when(swapped).then("latitud").otherwise("longitud"),
+        latitud=pl.when(swapped).then("longitud").otherwise("latitud"),
+    )
+    path.write_text(frame.write_csv(separator=";"), encoding="utf-8-sig")
+    assert pipeline.run(), pipeline.errors()
+    assert by_institution(pipeline)["ong_tierra"][0] == 3
+    assert cells(answer_path(path), "Por corregir")[1:] == []
+
+
+def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipeline, world: World) -> None:
+    """SERFOR's submodule has no public address yet: its door takes files."""
+    layer = "serfor.restoration_areas"
+    before = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
+    folder = pipeline.data_dir / "inbox" / "fuentes" / layer
+    folder.mkdir(parents=True)
+    _export(world, folder / "sniffs.gpkg")
+    pipeline.servers.faults.by_path["Servicios_OGC/Restauracion"] = _no_answer
+    try:
+        assert pipeline.run(), pipeline.errors()
+        assert pipeline.query("select is_stale from quality.source_status where source = ?", layer) == [(False,)]
+        after = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
+        assert after[0][0] == before[0][0]
+        assert float(after[0][1]) == pytest.approx(float(before[0][1]), rel=1e-6)
+    finally:
+        pipeline.servers.faults.by_path.clear()
+        shutil.rmtree(folder)
+
+
+def _no_answer(*_: object) -> object:
+    from starlette.responses import Response
+
+    return Response(status_code=503)
+
+
+def _export(world: World, path: Path) -> None:
+    """The submodule's layer as somebody would export it from their desktop."""
+    import numpy as np
+    import pyogrio
+    import shapely
+
+    from resources.esri import read_geometries
+
+    frame = pl.read_parquet(world.layers / "serfor_polygons.parquet")
+    shapes, _ = read_geometries([{"geometry": json.loads(g) if g else None} for g in frame["geometry"]])
+    names = [c for c in frame.columns if c != "geometry"]
+    pyogrio.raw.write(
+        path, shapes.to_numpy(), [np.array(frame[n].to_list(), dtype=object) for n in names], names,
+        geometry_type="MultiPolygon", crs="EPSG:4326", promote_to_multi=True,
+    )  # fmt: skip
+    assert shapely.from_wkb(shapes[0]).area > 0
+
+
+# -- the template -----------------------------------------------------------------------------------
+
+
+def test_the_template_comes_back_as_it_was_filled_in(tmp_path: Path) -> None:
+    """Drop-downs offer the code lists, and the workbook's own columns are those the inbox knows."""
+    path = write_template(tmp_path / "plantilla.xlsx")
+    book = openpyxl.load_workbook(path)
+    sheet = book["Iniciativas"]
+    assert [c.value for c in sheet[1]] == [asked.name for asked in TEMPLATE]
+    lists = {c[0].value: [x.value for x in c[1:] if x.value is not None] for c in book["Listas"].iter_cols()}
+    for asked in TEMPLATE:
+        if asked.code_list:
+            assert lists[asked.code_list] == choices(asked.code_list)
+    drop_downs = [v for v in sheet.data_validations.dataValidation if v.type == "list"]
+    assert len(drop_downs) == sum(a.code_list is not None for a in TEMPLATE)
+    assert all(c.comment and c.comment.text for c in sheet[1]), "Spanish help on each column"
+
+
+# -- the sensor -------------------------------------------------------------------------------------
+
+
+def look(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance, cursor=cursor) as context:
+        return sensor(context)  # type: ignore[return-value]
+
+
+def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: dict[str, SourceLayer]) -> None:
+    sensor = inbox_sensor(tmp_path, layers, [dg.AssetKey("published_warehouse")])
+    nothing = look(sensor, None)
+    assert not nothing.run_requests
+    folder = tmp_path / "ong"
+    folder.mkdir()
+    (folder / "a.csv").write_text("codigo;nombre\n")
+    arrived = look(sensor, nothing.cursor)
+    assert not arrived.run_requests, "it may still be growing"
+    (folder / "a.csv").write_text("codigo;nombre\n1;uno\n")
+    grown = look(sensor, arrived.cursor)
+    assert not grown.run_requests
+    stayed = look(sensor, grown.cursor)
+    assert stayed.run_requests
+    selected = {key.to_user_string() for key in stayed.run_requests[0].asset_selection or []}
+    assert selected == {RAW, "published_warehouse"}
+    assert not look(sensor, stayed.cursor).run_requests, "it was asked for once"
+    (folder / f"a.csv{'.respuesta.xlsx'}").write_bytes(b"answer")
+    assert not look(sensor, stayed.cursor).run_requests, "an answer is no submission"
+
+
+def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> None:
+    sensor = inbox_sensor(tmp_path, all_layers(), [])
+    folder = tmp_path / "fuentes" / "serfor.restoration_areas"
+    folder.mkdir(parents=True)
+    (folder / "sniffs.gpkg").write_bytes(b"x")
+    stayed = look(sensor, look(sensor, None).cursor)
+    assert stayed.run_requests
+    keys = {key.to_user_string() for key in stayed.run_requests[0].asset_selection or []}
+    assert "raw_serfor__restoration_areas" in keys
