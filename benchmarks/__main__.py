@@ -5,16 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import nightly
+from benchmarks import extraction, files, nightly
+
+ALL = ("nightly", "extraction", "files")
 
 
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Speed and memory of the pipeline.")
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 16.0], help="sizes of the sandbox")
+    parser.add_argument("which", nargs="*", default=list(ALL), metavar="|".join(ALL), help="all unless named")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 16.0], help="sizes of the sandbox (nightly)")
+    parser.add_argument("--features", type=int, default=100_000, help="polygons of the ArcGIS layer (extraction)")
+    parser.add_argument("--rows", type=int, default=files.ROWS, help="lines of the wide budget file (files)")
     arguments = parser.parse_args()
-    for scale in arguments.scales:
-        nightly.measure(scale)
+    if unknown := set(arguments.which) - set(ALL):
+        parser.error(f"no benchmark {sorted(unknown)}; there are {list(ALL)}")
+    if "nightly" in arguments.which:
+        for scale in arguments.scales:
+            nightly.measure(scale)
+    if "extraction" in arguments.which:
+        extraction.measure(arguments.features)
+    if "files" in arguments.which:
+        files.measure(arguments.rows)
     return 0
 
 

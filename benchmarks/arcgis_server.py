@@ -20,7 +20,7 @@ PAGE = 1_000
 DELAY_SECONDS = 0.1
 
 
-def features(count: int, vertices: int = 20) -> list[bytes]:
+def features(count: int, vertices: int) -> list[bytes]:
     """Esri JSON features of small polygons in Peru, one string each."""
     random = np.random.default_rng(1)
     angles = -np.linspace(0, 2 * np.pi, vertices, endpoint=False)
@@ -56,8 +56,8 @@ _HEAD = orjson.dumps(
 class App:
     """ASGI app of one service with one layer."""
 
-    def __init__(self, count: int) -> None:
-        self.features = features(count)
+    def __init__(self, count: int, vertices: int) -> None:
+        self.features = features(count, vertices)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -88,4 +88,4 @@ class App:
 
 
 if __name__ == "__main__":
-    uvicorn.run(App(int(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    uvicorn.run(App(int(sys.argv[1]), int(sys.argv[2])), host="127.0.0.1", port=int(sys.argv[3]), log_level="warning")

@@ -20,7 +20,8 @@ import requests
 CONNECTIONS = 4
 
 _OURS = """
-import resource, sys, time
+import sys, time
+from benchmarks.memory import peak_mib
 from pathlib import Path
 from assets.sources.extraction import Extraction
 from assets.sources.register import SourceLayer
@@ -38,17 +39,17 @@ for _ in range(2):
     started = time.monotonic()
     came = extraction.refresh(layer)
     assert came.error is None, came.error
-    print(came.manifest.rows, time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(came.manifest.rows, time.monotonic() - started, peak_mib())
 """
 
 
 @contextmanager
-def server(count: int) -> Iterator[str]:
+def server(count: int, vertices: int = 20) -> Iterator[str]:
     """The layer's service while the block runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.arcgis_server", str(count), str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.arcgis_server", str(count), str(vertices), str(port)])
     url = f"http://127.0.0.1:{port}/arcgis/rest/services/Bench/MapServer"
     try:
         for _ in range(600):
@@ -64,37 +65,42 @@ def server(count: int) -> Iterator[str]:
 
 
 def measure(count: int = 100_000) -> None:
-    """Print seconds of both, their ratio, and our peak memory."""
+    """Print seconds of both, their ratio, and our peak memory; then our peak memory on few and heavy polygons."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(count) as url:
         folder = Path(scratch)
-        done = subprocess.run(
-            [sys.executable, "-c", _OURS, url, str(folder)], check=True, capture_output=True, text=True
-        )
-        first, again = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
+        first, again = _ours(url, folder)
         print(f"\n{count:,} polygons, each page after 100 ms, at most {CONNECTIONS} connections")
         print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
         print(f"ours, nothing new       {again[1]:6.2f} s")
-        if shutil.which("ogr2ogr") is None:
-            print("ogr2ogr is not installed (Debian: gdal-bin); no comparison")
-            return
-        target = folder / "ogr.fgb"
-        query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
-        started = time.monotonic()
-        subprocess.run(
-            [
-                "ogr2ogr",
-                "-f",
-                "FlatGeobuf",
-                str(target),
-                f"ESRIJSON:{url}/0/query?{query}",
-                "-oo",
-                "FEATURE_SERVER_PAGING=YES",
-            ],
-            check=True,
-        )
-        theirs = time.monotonic() - started
-        print(f"ogr2ogr                 {theirs:6.2f} s   ratio {theirs / first[1]:.1f} times")
-        same_features(next(folder.glob("lake/raw/bench/areas/*.parquet")), target)
+        _theirs(url, folder, first[1])
+    heavy, vertices = 600, 20_000
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(heavy, vertices) as url:
+        first, again = _ours(url, Path(scratch))
+        print(f"\n{heavy:,} polygons of {vertices:,} vertices")
+        print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
+        print(f"ours, nothing new       {again[1]:6.2f} s")
+
+
+def _ours(url: str, folder: Path) -> tuple[list[float], list[float]]:
+    """Rows, seconds and peak MiB of a first reading and of one that finds nothing new, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", _OURS, url, str(folder)], check=True, capture_output=True, text=True)
+    first, again = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
+    return first, again
+
+
+def _theirs(url: str, folder: Path, ours: float) -> None:
+    """The same layer through GDAL's ESRIJSON driver, if it is installed."""
+    if shutil.which("ogr2ogr") is None:
+        print("ogr2ogr is not installed (Debian: gdal-bin); no comparison")
+        return
+    target = folder / "ogr.fgb"
+    query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
+    started = time.monotonic()
+    layer = f"ESRIJSON:{url}/0/query?{query}"
+    subprocess.run(["ogr2ogr", "-f", "FlatGeobuf", str(target), layer, "-oo", "FEATURE_SERVER_PAGING=YES"], check=True)
+    theirs = time.monotonic() - started
+    print(f"ogr2ogr                 {theirs:6.2f} s   ratio {theirs / ours:.1f} times")
+    same_features(next(folder.glob("lake/raw/bench/areas/*.parquet")), target)
 
 
 def same_features(ours: Path, theirs: Path) -> None:

@@ -26,7 +26,8 @@ SIX = {"0068", "0072", "0089", "0121", "0130", "0144"}
 NAME = f"{YEAR}-Gasto-Devengado-Mensual.csv"
 
 _DOWNLOAD = """
-import resource, sys, time
+import sys, time
+from benchmarks.memory import peak_mib
 from pathlib import Path
 from resources.downloads import Downloads
 from resources.http import Http
@@ -34,10 +35,11 @@ from resources.snapshots import SnapshotStore
 draft = SnapshotStore(Path(sys.argv[2])).draft()
 started = time.monotonic()
 part = Downloads(Http()).read_file("mef.budget_execution", sys.argv[1], draft, None)
-print(part.sha256, time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(part.sha256, time.monotonic() - started, peak_mib())
 """
 _PARQUET = """
-import resource, sys, time
+import sys, time
+from benchmarks.memory import peak_mib
 from pathlib import Path
 from assets.sources.doors import Doors
 from assets.sources.register import all_layers
@@ -55,7 +57,7 @@ def place(target, copy):
     print(target.name.count("totals"), time.monotonic() - started, end=" ")
 Lake._place = staticmethod(place)
 rows = Doors(Http(), store, lake, Inbox(folder)).csv_to_lake(all_layers()["mef.budget_execution"], sys.argv[3], draft)
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(rows, peak_mib())
 """
 
 

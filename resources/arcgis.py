@@ -38,8 +38,8 @@ from resources.http import Http
 from resources.snapshots import Draft, Part, SnapshotStore
 
 WGS84 = 4326
-_AHEAD_BYTES = 96 << 20  # of bodies; the rows of a page are smaller
-_AHEAD_PAGES = 8
+_AHEAD_BYTES = 64 << 20  # of bodies; the rows of a page are smaller
+_AHEAD_PAGES = 4
 
 
 @dataclass(frozen=True)

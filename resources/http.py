@@ -55,12 +55,13 @@ class HostPolicy:
 
 @dataclass(frozen=True)
 class Answer:
-    """A body with what the manifest keeps of its headers."""
+    """A body with what the manifest keeps of its headers, and how long it took to come."""
 
     url: str
     body: bytes
     headers: Mapping[str, str]
     is_sandbox: bool
+    seconds: float = 0.0
 
 
 class _Guest(HTTPAdapter):
@@ -237,6 +238,7 @@ class Http:
 
         Raises TooHeavy for a body that would not fit in memory.
         """
+        began = time.monotonic()
         with self.open(source, url, params=params, data=data, stream=True) as response:
             body = bytearray()
             try:
@@ -248,7 +250,9 @@ class Http:
                 raise TransientSourceError(
                     source, f"the connection broke in the body: {_root_cause(error)}", by_size=True
                 ) from error
-            return Answer(url, bytes(body), response.headers, SANDBOX_HEADER in response.headers)
+            return Answer(
+                url, bytes(body), response.headers, SANDBOX_HEADER in response.headers, time.monotonic() - began
+            )
 
 
 def refuse_web_page(source: str, expected: str, body: bytes) -> None:

@@ -26,7 +26,7 @@ _GEO = {
     "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
 }
 _ROWS_A_GROUP = 20_000
-_BYTES_A_GROUP = 16 << 20
+_BYTES_A_GROUP = 8 << 20
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
     def source_layers(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
         data_folder.claim()
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
-        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake())
+        extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         came = extraction.refresh_all(jobs)
         for layer, _ in jobs:
             yield from _events(context, layer, [r for r in came if r.layer.source == layer.source])

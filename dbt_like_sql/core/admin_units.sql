@@ -9,7 +9,7 @@ with districts as (
         district.geometry,
         district.area_ha,
         district.snapshot_id
-    from staging.stg_inei__districts as district
+    from accepted.stg_inei__districts as district
 ),
 
 provinces as (

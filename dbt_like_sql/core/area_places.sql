@@ -8,7 +8,7 @@ with placed_districts as (
             else st_area(st_intersection(units.geometry, shapes.geometry))
         end as share
     from core.area_shapes as shapes
-    inner join staging.stg_inei__districts as units on st_intersects(units.geometry, shapes.geometry)
+    inner join accepted.stg_inei__districts as units on st_intersects(units.geometry, shapes.geometry)
 ),
 
 placed_ecosystems as (
@@ -20,7 +20,7 @@ placed_ecosystems as (
             else st_area(st_intersection(mapped.geometry, shapes.geometry))
         end as share
     from core.area_shapes as shapes
-    inner join staging.stg_minam__ecosystems as mapped on st_intersects(mapped.geometry, shapes.geometry)
+    inner join accepted.stg_minam__ecosystems as mapped on st_intersects(mapped.geometry, shapes.geometry)
 ),
 
 -- an ecosystem may come in several polygons: their shares of one area add up

@@ -7,5 +7,5 @@ select
     polygons.area_ha,
     polygons.degradation_year = max(polygons.degradation_year) over () as is_latest,
     polygons.snapshot_id
-from staging.stg_minam__degradation as polygons
+from accepted.stg_minam__degradation as polygons
 order by polygons.degradation_year, degradation_id, polygons.source_row

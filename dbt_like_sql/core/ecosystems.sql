@@ -14,6 +14,6 @@ select
     coalesce(sum(exact(mapped.area_ha)), 0) as mapped_ha
 from seeds.ecosystems as official
 left join seeds.get_groups as get_groups on official.get_efg_code = get_groups.efg_code
-left join staging.stg_minam__ecosystems as mapped on official.ecosystem_code = mapped.ecosystem_code
+left join accepted.stg_minam__ecosystems as mapped on official.ecosystem_code = mapped.ecosystem_code
 group by all
 order by official.ecosystem_code

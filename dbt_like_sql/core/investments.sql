@@ -25,7 +25,7 @@ with listed as (
         active.latitude,
         active.longitude,
         cast(null as date) as closed_date
-    from staging.stg_invierte__investments as active
+    from accepted.stg_invierte__investments as active
     union all
     select
         'closed' as list_name,

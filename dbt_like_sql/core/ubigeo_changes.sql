@@ -14,7 +14,7 @@ select
     coalesce(newer.district_name, older.district_name) as district_name,
     'comparación de límites 2023 y 2025' as evidence
 from accepted.stg_inei__district_file as older
-full join staging.stg_inei__districts as newer on older.ubigeo = newer.ubigeo
+full join accepted.stg_inei__districts as newer on older.ubigeo = newer.ubigeo
 where
     (older.ubigeo is null or newer.ubigeo is null)
     and coalesce(older.ubigeo, newer.ubigeo) not in (select known.ubigeo from seeds.ubigeo_changes as known)

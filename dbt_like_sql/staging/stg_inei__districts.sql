@@ -1,5 +1,7 @@
 select
     districts.ubigeo,
+    'inei' as source,
+    'district' as unit_level,
     districts.department_name,
     districts.province_name,
     districts.district_name,

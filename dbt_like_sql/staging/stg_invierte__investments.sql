@@ -28,6 +28,8 @@ with cleaned as (
 )
 
 select
+    'invierte' as source,
+    'invierte|investments|' || cleaned.source_row as line_key,
     cleaned.source_row,
     cleaned.snapshot_id,
     cleaned.cui,

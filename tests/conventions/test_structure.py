@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.build import inputs_of
 from assets.sources.register import all_layers
 from dbt_like_sql.runner import engine_tables, load_models
 from dbt_like_sql.seeds import read_seed, seed_description, seed_names
@@ -173,6 +174,17 @@ def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:
 def test_every_contract_is_enforced_on_some_model() -> None:
     used = {m.about.contract for m in load_models().values() if m.about.contract}
     assert used == set(contract_names())
+
+
+def test_every_source_is_held_to_the_protocol() -> None:
+    """Each raw table is read by a staging model that has a contract, or whose rows go on into one that has."""
+    models = load_models()
+
+    def held(table: str) -> bool:
+        readers = [t for t, m in models.items() if t.startswith("staging.") and table in inputs_of(m) | m.reads]
+        return any(models[t].about.contract or held(t) for t in readers)
+
+    assert [layer.source for layer in all_layers().values() if not held(f"raw.{layer.table}")] == []
 
 
 def test_seeds_have_the_columns_they_describe() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import orjson
 import polars as pl
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assets.sources.raw import CHECK
+from assets.sources.register import SourceLayer
 from sandbox.catalogue import SERVICES
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, digest, with_layer
@@ -281,6 +283,30 @@ def test_an_answer_of_a_shape_nobody_foresaw_concerns_its_source_alone(
     for asset in ("raw_serfor__restoration_areas", "raw_minam__recovery_points"):
         assert "the answer cannot be read" in str(pipeline.check_metadata(asset, CHECK)["failures"])
     assert len(pipeline.query("select stale_sources from meta.releases")[-1][0]) == 2
+
+
+def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
+    make_pipeline: MakePipeline, own_world: World, layers: dict[str, SourceLayer]
+) -> None:
+    """Every source but the essential ones is silent from the first night on: their tables are empty, and it is said."""
+    pipeline = make_pipeline(own_world)
+    silent = {layer.source: layer for layer in layers.values() if not layer.is_essential and layer.kind != "inbox"}
+    pieces = [urlsplit(layer.url_for("2024") if layer.url_from_year else layer.url).path for layer in silent.values()]
+    pieces = [piece for piece in pieces if "Interoperabilidad" not in piece]
+    pieces += ["ig_provincia", "ig_departamento", "-Gasto.csv", "-Gasto-Mensual.csv"]
+    for piece in pieces:
+        pipeline.servers.faults.by_path[piece] = lambda *_: Response(status_code=404)
+    assert pipeline.run(), pipeline.errors()
+    stale, since = pipeline.query("select stale_sources, stale_since from meta.releases")[0]
+    assert set(stale) == set(silent)
+    assert all("never read" in text for text in since)
+    for table in ("core.protected_areas", "core.gap_contributions"):
+        assert pipeline.query(f"select count(*) from {table}") == [(0,)]
+    assert pipeline.query("select count(*) from areas")[0][0] > 100
+    assert pipeline.query("select count(*) from spending")[0][0] > 100
+    pipeline.servers.faults.by_path.clear()
+    assert pipeline.run(), pipeline.errors()
+    assert pipeline.query("select count(*) > 0 from core.protected_areas") == [(True,)], "it comes when it comes"
 
 
 def test_a_dead_host_does_not_stop_the_others(make_pipeline: MakePipeline, own_world: World) -> None:
