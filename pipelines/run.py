@@ -40,6 +40,9 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s"
     )
+    if not arguments.verbose:  # what Dagster says of steps it skips is in its own log; here the closing table says it
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not record.name.startswith("dagster"))
     try:
         if not arguments.sandbox:
             return run_nightly(Settings.from_env(), arguments.verbose)

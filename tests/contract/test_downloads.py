@@ -6,8 +6,6 @@ import base64
 import gzip
 import hashlib
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -17,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from resources.downloads import Downloads
 from resources.errors import TransientSourceError
 from resources.http import Http
-from resources.snapshots import Draft, SnapshotStore
+from resources.snapshots import Draft
 from sandbox.catalogue import MEF
 from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World
@@ -31,17 +29,6 @@ TAG = '"v1"'
 def body(world: World) -> bytes:
     """Larger than a few chunks of the client."""
     return (world.files / NAME).read_bytes() * 6
-
-
-@pytest.fixture
-def servers(world: World) -> Iterator[SandboxServers]:
-    with SandboxServers(world) as running:
-        yield running
-
-
-@pytest.fixture
-def draft(tmp_path: Path) -> Draft:
-    return SnapshotStore(tmp_path).draft()
 
 
 class BreaksOff(Response):

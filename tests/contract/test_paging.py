@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -21,21 +21,9 @@ from resources.http import HostPolicy, Http
 from resources.snapshots import Draft, SnapshotStore
 from sandbox.catalogue import MINAM
 from sandbox.servers.app import SandboxServers
-from sandbox.world import World
 
 ECOSYSTEMS = "minam.ecosystems"
 QUERY = "ServicioDegradacion/MapServer/11/query"
-
-
-@pytest.fixture
-def servers(world: World) -> Iterator[SandboxServers]:
-    with SandboxServers(world) as running:
-        yield running
-
-
-@pytest.fixture
-def draft(tmp_path: Path) -> Draft:
-    return SnapshotStore(tmp_path).draft()
 
 
 def read(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import orjson
 import polars as pl
@@ -37,22 +36,6 @@ from sandbox.world import World
 
 RECOVERY = "minam.recovery_areas"
 PAGES = "ServicioRecuperacion/MapServer/2/query?outFields"
-
-
-@pytest.fixture
-def servers(world: World) -> Iterator[SandboxServers]:
-    with SandboxServers(world) as running:
-        yield running
-
-
-@pytest.fixture
-def http(servers: SandboxServers) -> Http:
-    return Http(hosts=servers.base_urls, connect_timeout=2, read_timeout=3, attempts=3, first_pause=0.01)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SnapshotStore:
-    return SnapshotStore(tmp_path)
 
 
 def read(http: Http, store: SnapshotStore, layer: SourceLayer, page_size: int = 1_000) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -23,17 +22,6 @@ from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 
 HITS = '<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs/2.0" numberMatched="{}" numberReturned="0"/>'
-
-
-@pytest.fixture
-def servers(world: World) -> Iterator[SandboxServers]:
-    with SandboxServers(world) as running:
-        yield running
-
-
-@pytest.fixture
-def draft(tmp_path: Path) -> Draft:
-    return SnapshotStore(tmp_path).draft()
 
 
 @pytest.fixture
