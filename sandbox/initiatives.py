@@ -97,7 +97,8 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
     tree = shapely.STRtree(shapely.from_wkb(ground.districts["geometry"].to_numpy()))
     district_rows = ground.districts.drop("geometry").to_dicts()
     kinds = random.choice(list(KINDS), count, p=[k[0] for k in KINDS.values()])
-    cuis = random.permutation(np.arange(2_400_000, 2_400_000 + 40 * count, 37))[:count]
+    step = min(37, 500_000 // count)  # codes have seven digits and begin with 2, however large the sandbox is
+    cuis = random.permutation(np.arange(2_400_000, 2_400_000 + 40 * count * step // 37, step))[:count]
     made: list[Initiative] = []
     centres: list[tuple[float, float]] = []
     for number, kind in enumerate(kinds):
