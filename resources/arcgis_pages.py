@@ -174,15 +174,15 @@ class PageReader:
         What stands around the features and the last of them are parsed, so that a page cut short is noticed; of the others
         only the attributes are. None for a page that is small, is no page, or does not read so; it is then read whole.
         """
-        head, *pieces = body.split(_FEATURE)
-        if self._layer is None or len(body) < _LARGE_PAGE or not pieces:
+        if self._layer is None or len(body) < _LARGE_PAGE or _FEATURE not in body:
             return None
+        head, *pieces = body.split(_FEATURE)
         oid = self.layer.object_id_field
         try:
             last = (_FEATURE + pieces[-1]).decode()
             _, end = _DECODER.raw_decode(last)
             page = orjson.loads(head + last[end:].encode())
-            if page.get("features") != []:
+            if not isinstance(page, dict) or page.get("features") != []:
                 return None
             page["features"] = [
                 {"attributes": {oid: int(_DECODER.raw_decode(piece.partition(_GEOMETRY)[0].decode())[0][oid])}}
@@ -190,7 +190,7 @@ class PageReader:
             ]
         except (KeyError, TypeError, ValueError):  # ValueError: JSON that is none, text that is no UTF-8
             return None
-        return page  # type: ignore[no-any-return]
+        return page
 
     def all_ids(self) -> list[int] | None:
         """Every object id, sorted, which no page limit cuts; None where the server refuses."""
