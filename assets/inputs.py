@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from assets.sources.drift import drift
 from assets.sources.register import SourceLayer
 from dbt_like_sql import seeds
 from dbt_like_sql.runner import ModelError
@@ -150,6 +151,7 @@ class Inputs:
             good = [a for a in attempts if a.outcome != "failed"]
             failed = [a for a in attempts if a.outcome == "failed"]
             manifest = self.store.current(layer.source, partition)
+            moved = drift(self.store, layer.source, partition)
             is_stale = bool(attempts) and attempts[-1].outcome == "failed"
             rows.append(
                 {
@@ -168,6 +170,8 @@ class Inputs:
                     "last_failed_at": failed[-1].at if failed else None,
                     "last_error": attempts[-1].message if is_stale else None,
                     "is_stale": is_stale,
+                    "added_columns": list(moved.added),
+                    "removed_columns": list(moved.removed),
                     "is_tls_verified": manifest.tls_verified if manifest else None,
                     "licence": layer.licence,
                     "disclaimer": layer.disclaimer,
@@ -192,8 +196,10 @@ class Inputs:
 
 
 _MARKS = ("_geometry_fault", "_domain_fault", "_layer_name")
-_STATUS_TYPES = {
+_STATUS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "partition": pl.String,
+    "added_columns": pl.List(pl.String),
+    "removed_columns": pl.List(pl.String),
     "is_tls_verified": pl.Boolean,
     "fiscal_year": pl.Int32,
     "is_sandbox": pl.Boolean,

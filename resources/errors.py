@@ -5,6 +5,9 @@ Belongs here: errors, each either transient (another try can mend it) or final. 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class RestorationError(Exception):
     """Root of this project's own errors."""
@@ -172,11 +175,18 @@ class Shrunk(SourceError):
 
 
 class ColumnsMissing(SourceError):
-    """Columns the staging model needs are gone."""
+    """Columns the staging model needs are gone. `likely` names, for a missing one, what it may be called now.
 
-    def __init__(self, source: str, missing: list[str], got: list[str]) -> None:
+    `wanted` are all columns that are needed: one of these is no new name of another.
+    """
+
+    def __init__(self, source: str, missing: list[str], got: list[str], wanted: Sequence[str] = ()) -> None:
         self.missing, self.got = missing, got
-        super().__init__(source, f"columns {missing} are missing; the source sends {got}")
+        free = {g.casefold(): g for g in got if g not in wanted and not g.startswith("_")}
+        close = {m: difflib.get_close_matches(m.casefold(), free, n=1, cutoff=0.6) for m in missing}
+        self.likely = {m: free[found[0]] for m, found in close.items() if found}
+        said = "".join(f"; {m} may be {name!r} now: mend `fields` in the register" for m, name in self.likely.items())
+        super().__init__(source, f"columns {missing} are missing{said}; the source sends {got}")
 
 
 class WrongReference(SourceError):

@@ -51,6 +51,7 @@ class Manifest:
     is_sandbox: bool
     parts: list[Part]
     tls_verified: bool = True
+    columns: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,12 @@ class SnapshotStore:
         good = [a for a in self.attempts(source, partition) if a.outcome != "failed"]
         return self.manifest(source, partition, good[-1].snapshot_id or "") if good else None
 
+    def previous(self, source: str, partition: str | None = None) -> Manifest | None:
+        """The snapshot that stood before the current one; None if there was no other."""
+        ids = [a.snapshot_id for a in self.attempts(source, partition) if a.outcome == "new"]
+        earlier = [i for i in ids if i != ids[-1]]
+        return self.manifest(source, partition, earlier[-1] or "") if earlier else None
+
     def manifest(self, source: str, partition: str | None, snapshot_id: str) -> Manifest:
         """The manifest of one snapshot."""
         path = self._home(source, partition) / f"{snapshot_id}.json"
@@ -245,9 +252,12 @@ class SnapshotStore:
 
     def commit(
         self, draft: Draft, source: str, partition: str | None, *, url: str, rows: int, rows_at_server: int | None,
-        licence: str, disclaimer: str, allowed_shrink: float,
+        licence: str, disclaimer: str, allowed_shrink: float, columns: list[str] | None = None,
     ) -> tuple[Manifest, bool]:  # fmt: skip
-        """Make a draft the current snapshot; returns it and whether it is new. Raises Shrunk."""
+        """Make a draft the current snapshot; returns it and whether it is new. Raises Shrunk.
+
+        `columns` are those that the source sent, by its own names.
+        """
         current = self.current(source, partition)
         if current and rows < current.rows * (1 - allowed_shrink):
             raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
@@ -259,6 +269,7 @@ class SnapshotStore:
         manifest = Manifest(
             draft.snapshot_id, source, partition, url, draft.parameters, now, rows, rows_at_server, draft.etag,
             draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts, draft.tls_verified,
+            columns,
         )  # fmt: skip
         home = self._home(source, partition)
         home.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ import polars as pl
 import shapely
 
 from assets.sources.doors import Came, Doors
+from assets.sources.drift import NO_DRIFT, Drift, drift
 from assets.sources.register import SourceLayer
 from resources.errors import (
     ColumnsMissing,
@@ -54,13 +55,17 @@ Job = tuple[SourceLayer, str | None]
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What came of one source: the snapshot that now stands (None if there never was one) and what went wrong."""
+    """What came of one source: the snapshot that now stands (None if there never was one) and what went wrong.
+
+    `drift` tells columns that came or went with that snapshot.
+    """
 
     layer: SourceLayer
     partition: str | None
     manifest: Manifest | None
     is_new: bool
     error: SourceError | None
+    drift: Drift = NO_DRIFT
 
 
 class Extraction:
@@ -112,7 +117,9 @@ class Extraction:
         """Read one source. A failure is remembered and reported, and the last good snapshot stands."""
         try:
             manifest, is_new = self._read(layer, partition)
-            return Refreshed(layer, partition, manifest, is_new, error=None)
+            return Refreshed(
+                layer, partition, manifest, is_new, error=None, drift=drift(self.store, layer.source, partition)
+            )
         except (SourceError, *_ODD_ANSWERS) as caught:
             return self._failed(layer, partition, caught)
 
@@ -123,7 +130,10 @@ class Extraction:
             logger.error("%s: unforeseen answer", layer.source, exc_info=caught)
             error = UnreadableAnswer(layer.source, caught)
         self.store.failed(layer.source, partition, error)
-        return Refreshed(layer, partition, self._standing(layer, partition), is_new=False, error=error)
+        return Refreshed(
+            layer, partition, self._standing(layer, partition), is_new=False, error=error,
+            drift=drift(self.store, layer.source, partition),
+        )  # fmt: skip
 
     def _standing(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
         """The last good snapshot, with its raw Parquet in place."""
@@ -155,6 +165,7 @@ class Extraction:
                 return self.store.commit(
                     draft, source, partition, url=url, rows=rows, rows_at_server=fetched.rows_at_server if fetched else None,
                     licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
+                    columns=self.lake.source_columns(path) if layer.kind != "inbox" else None,
                 )  # fmt: skip
             except BaseException:
                 if not was_there:
@@ -195,7 +206,7 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
     bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
     for frame in frames:
         if missing := [c for c in layer.required_columns if c not in frame.columns]:
-            raise ColumnsMissing(layer.source, missing, frame.columns)
+            raise ColumnsMissing(layer.source, missing, frame.columns, layer.required_columns)
         rows += frame.height
         if "geometry" in frame.columns:
             boxes = shapely.bounds(shapely.from_wkb(frame["geometry"].to_numpy()))

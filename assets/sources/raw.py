@@ -14,6 +14,7 @@ from assets.sources.register import SourceLayer
 from resources.data_folder import DataFolder
 
 CHECK = "snapshot_is_fresh_and_whole"
+COLUMNS_CHECK = "columns_are_those_of_the_snapshot_before"
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
 
@@ -50,20 +51,27 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
     )
 
 
-def _check(layer: SourceLayer) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
+def _checks(layer: SourceLayer) -> list[dg.AssetCheckSpec]:
+    fresh = dg.AssetCheckSpec(
         CHECK,
         asset=raw_key(layer),
         description="The source answered whole: not empty, not shrunk, as many rows as it counts. "
         "If not, the last good snapshot stands and the run goes on with it.",
     )
+    columns = dg.AssetCheckSpec(
+        COLUMNS_CHECK,
+        asset=raw_key(layer),
+        description="No column came or went. A new one is kept and used by nobody before the register names it; "
+        "one that is needed and gone stops this source alone.",
+    )
+    return [fresh] if layer.kind == "inbox" else [fresh, columns]
 
 
 def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="source_layers",
         specs=[_spec(layer) for layer in layers],
-        check_specs=[_check(layer) for layer in layers],
+        check_specs=[check for layer in layers for check in _checks(layer)],
         can_subset=True,
     )
     def source_layers(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
@@ -81,7 +89,7 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
     @dg.multi_asset(
         name=f"source_{layer.table}",
         specs=[_spec(layer)],
-        check_specs=[_check(layer)],
+        check_specs=_checks(layer),
         partitions_def=dg.StaticPartitionsDefinition([str(year) for year in fiscal_years]),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -135,6 +143,18 @@ def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Se
             "standing_since": [_named(r, r.manifest.fetched_at if r.manifest else "never read") for r in failed],
         },
     )
+    if layer.kind != "inbox":
+        moved = [r for r in standing if r.drift]
+        yield dg.AssetCheckResult(
+            asset_key=raw_key(layer),
+            check_name=COLUMNS_CHECK,
+            passed=not moved,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "added": [_named(r, ", ".join(r.drift.added)) for r in moved if r.drift.added],
+                "removed": [_named(r, ", ".join(r.drift.removed)) for r in moved if r.drift.removed],
+            },
+        )
 
 
 def _named(refreshed: Refreshed, text: str) -> str:

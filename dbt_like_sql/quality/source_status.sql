@@ -14,6 +14,8 @@ select
     attempts.last_failed_at,
     attempts.last_error,
     attempts.is_stale,
+    attempts.added_columns,
+    attempts.removed_columns,
     attempts.is_tls_verified,
     attempts.licence,
     attempts.disclaimer
