@@ -116,33 +116,42 @@ def settings_for(data_dir: Path, hosts_file: Path, read_timeout: float = 10) -> 
     return Settings(data_dir, hosts_file, LAST_FISCAL_YEAR, 5, read_timeout, 2)
 
 
+@pytest.fixture(scope="session")
+def good_night(world: World, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """One night over the small world in which every source answered; only looked at and copied, never run again."""
+    folder = tmp_path_factory.mktemp("good")
+    with SandboxServers(world) as servers:
+        settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
+        pipeline = Pipeline(folder / "data", servers, settings)
+        assert pipeline.run(), pipeline.errors()
+        assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
+    return pipeline
+
+
 @pytest.fixture
-def make_pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
-    """Pipelines over worlds; servers stop with the test."""
+def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakePipeline]:
+    """Pipelines over worlds; servers stop with the test.
+
+    `after_a_good_night` begins with the data of one over the undamaged world.
+    """
     started: list[SandboxServers] = []
 
-    def make(world: World, services: tuple[Service, ...] = SERVICES, data_dir: Path | None = None) -> Pipeline:
+    def make(
+        world: World, services: tuple[Service, ...] = SERVICES, data_dir: Path | None = None, *,
+        after_a_good_night: bool = False,
+    ) -> Pipeline:  # fmt: skip
         servers = SandboxServers(world, services)
         servers.start()
         started.append(servers)
         folder = data_dir or tmp_path / "data"
+        if after_a_good_night:
+            shutil.copytree(request.getfixturevalue("good_night").data_dir, folder)
         hosts = servers.write_hosts(tmp_path / f"hosts-{len(started)}.json")
         return Pipeline(folder, servers, settings_for(folder, hosts))
 
     yield make
     for servers in started:
         servers.stop()
-
-
-@pytest.fixture(scope="module")
-def nightly(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """One nightly run over the small world, for tests that only look at what came out."""
-    folder = tmp_path_factory.mktemp("nightly")
-    with SandboxServers(world) as servers:
-        hosts = servers.write_hosts(folder / "hosts.json")
-        pipeline = Pipeline(folder / "data", servers, settings_for(folder / "data", hosts))
-        assert pipeline.run(), pipeline.errors()
-        yield pipeline
 
 
 @pytest.fixture

@@ -57,9 +57,8 @@ def reasons(pipeline: Pipeline, record: str) -> list[str]:
 
 
 def run_twice(make_pipeline: MakePipeline, world: World, damage: object) -> tuple[Pipeline, Pipeline, str]:
-    """A good run, damage, a second run on new servers; returns both pipelines and the first file's digest."""
-    first = make_pipeline(world)
-    assert first.run(), first.errors()
+    """A good night, damage, new servers for a second one; returns both pipelines and the first file's digest."""
+    first = make_pipeline(world, after_a_good_night=True)
     before = digest(first.published)
     services = damage() or SERVICES  # type: ignore[operator]
     second = make_pipeline(world, services=services, data_dir=first.data_dir)
@@ -250,8 +249,7 @@ def one_short(_: Request, answer: Response) -> Response:
 def test_an_answer_that_is_not_whole_is_refused(
     make_pipeline: MakePipeline, own_world: World, fault: object, words: str
 ) -> None:
-    pipeline = make_pipeline(own_world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     figures = pipeline.query("select sum(geometry_ha), sum(net_ha), count(*) from areas")
     pipeline.servers.faults.by_path["Restauracion/MapServer/0/query"] = fault  # type: ignore[assignment]
     assert pipeline.run(), pipeline.errors()
@@ -271,8 +269,7 @@ def test_an_answer_that_is_not_whole_is_refused(
 def test_an_answer_of_a_shape_nobody_foresaw_concerns_its_source_alone(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
-    pipeline = make_pipeline(own_world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     pipeline.servers.faults.by_path["Restauracion/MapServer?"] = lambda *_: Response(
         b"[1, 2]", media_type="application/json"
     )
@@ -310,8 +307,7 @@ def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
 
 
 def test_a_dead_host_does_not_stop_the_others(make_pipeline: MakePipeline, own_world: World) -> None:
-    pipeline = make_pipeline(own_world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     pipeline.servers.faults.by_path["Restauracion"] = lambda *_: Response(status_code=503)
     frame = pl.read_parquet(own_world.layers / "minam_polygons.parquet")
     frame.head(int(frame.height * 0.95)).write_parquet(own_world.layers / "minam_polygons.parquet")

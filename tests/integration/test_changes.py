@@ -33,8 +33,7 @@ def raise_accrued(world: World, year: int, amount: int) -> None:
 
 
 def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own_world: World) -> None:
-    first = make_pipeline(own_world)
-    assert first.run(), first.errors()
+    first = make_pipeline(own_world, after_a_good_night=True)
     assert first.query("select count(*) from marts.changes_since_last_release where change_kind = 'revised'") == [(0,)]
     raise_accrued(own_world, 2022, 125_000)
     second = make_pipeline(own_world, data_dir=first.data_dir)
@@ -59,8 +58,7 @@ def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own
 
 
 def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeline, own_world: World) -> None:
-    first = make_pipeline(own_world)
-    assert first.run(), first.errors()
+    first = make_pipeline(own_world, after_a_good_night=True)
     path = own_world.layers / "minam_polygons.parquet"
     frame = pl.read_parquet(path)
     alone = set(frame.group_by("COD_INIC").len().filter(pl.col("len") == 1)["COD_INIC"].to_list()) & {
@@ -88,8 +86,7 @@ def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeli
 def test_unchanged_bytes_are_no_new_snapshot_and_nothing_is_recomputed(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
-    first = make_pipeline(own_world)
-    assert first.run(), first.errors()
+    first = make_pipeline(own_world, after_a_good_night=True)
     lake = {p: p.stat().st_mtime_ns for p in (first.data_dir / "lake").rglob("*.parquet")}
     blobs = set((first.data_dir / "snapshots").rglob("*.zst"))
     # the same features in other pages: another server's limits, another layer order
@@ -120,8 +117,7 @@ def test_unchanged_bytes_are_no_new_snapshot_and_nothing_is_recomputed(
 
 @pytest.fixture
 def two_releases(make_pipeline: MakePipeline, own_world: World) -> Pipeline:
-    first = make_pipeline(own_world)
-    assert first.run(), first.errors()
+    first = make_pipeline(own_world, after_a_good_night=True)
     raise_accrued(own_world, 2021, 7)
     frame = pl.read_parquet(own_world.layers / "minam_polygons.parquet")
     frame.head(int(frame.height * 0.95)).write_parquet(own_world.layers / "minam_polygons.parquet")

@@ -52,18 +52,6 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def good_night(world: World, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """One run in which every source answered."""
-    folder = tmp_path_factory.mktemp("good")
-    with SandboxServers(world) as servers:
-        settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"), READ_TIMEOUT)
-        pipeline = Pipeline(folder / "data", servers, settings)
-        assert pipeline.run(), pipeline.errors()
-        assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
-    return pipeline
-
-
-@pytest.fixture(scope="module")
 def night_of(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row], Night]:
     """The night that has a row's fault; each is run once."""
     run: dict[str, Night] = {}
