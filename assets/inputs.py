@@ -151,7 +151,7 @@ class Inputs:
             good = [a for a in attempts if a.outcome != "failed"]
             failed = [a for a in attempts if a.outcome == "failed"]
             manifest = self.store.current(layer.source, partition)
-            moved = drift(self.store, layer.source, partition)
+            moved = drift(manifest, self.store.previous(layer.source, partition))
             is_stale = bool(attempts) and attempts[-1].outcome == "failed"
             rows.append(
                 {

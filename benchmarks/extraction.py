@@ -68,24 +68,21 @@ def measure(count: int = 100_000) -> None:
     """Print seconds of both, their ratio, and our peak memory; then our peak memory on few and heavy polygons."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(count) as url:
         folder = Path(scratch)
-        first, again = _ours(url, folder)
         print(f"\n{count:,} polygons, each page after 100 ms, at most {CONNECTIONS} connections")
-        print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
-        print(f"ours, nothing new       {again[1]:6.2f} s")
-        _theirs(url, folder, first[1])
+        _theirs(url, folder, _ours(url, folder))
     heavy, vertices = 600, 20_000
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(heavy, vertices) as url:
-        first, again = _ours(url, Path(scratch))
         print(f"\n{heavy:,} polygons of {vertices:,} vertices")
-        print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
-        print(f"ours, nothing new       {again[1]:6.2f} s")
+        _ours(url, Path(scratch))
 
 
-def _ours(url: str, folder: Path) -> tuple[list[float], list[float]]:
-    """Rows, seconds and peak MiB of a first reading and of one that finds nothing new, in a process of its own."""
+def _ours(url: str, folder: Path) -> float:
+    """Print a first reading and one that finds nothing new, in a process of their own; returns seconds of the first."""
     done = subprocess.run([sys.executable, "-c", _OURS, url, str(folder)], check=True, capture_output=True, text=True)
     first, again = ([float(x) for x in line.split()] for line in done.stdout.splitlines())
-    return first, again
+    print(f"ours, first time        {first[1]:6.2f} s   {first[0]:,.0f} rows   peak {first[2]:.0f} MiB")
+    print(f"ours, nothing new       {again[1]:6.2f} s")
+    return first[1]
 
 
 def _theirs(url: str, folder: Path, ours: float) -> None:

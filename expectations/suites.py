@@ -132,7 +132,7 @@ def _counted(rule: Rule, result: dict[str, Any]) -> Counted:
     elif rule.metric == "sql":
         failed = int(found["observed_value"])
     else:
-        failed = int(found["unexpected_count"] or 0) if found["element_count"] else 0  # null for a table without rows
+        failed = int(found["unexpected_count"]) if found["element_count"] else 0  # null for a table without rows
     return Counted(rule, bool(result["success"]), failed)
 
 

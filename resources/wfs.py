@@ -23,7 +23,6 @@ from resources import vectors
 from resources.arcgis import Fetched, check_whole
 from resources.errors import (
     ColumnsMissing,
-    EmptyAnswer,
     LayerChanged,
     ServiceFault,
     TransientSourceError,
@@ -56,14 +55,6 @@ class Capabilities:
         return bool(_JSON.search(self.output_format))
 
 
-@dataclass(frozen=True)
-class _Page:
-    """The unique attribute and a digest of each feature of a page."""
-
-    ids: list[str]
-    digests: list[bytes]
-
-
 class Wfs:
     """Reads feature types, as GeoJSON where the server writes it and as GML where it does not."""
 
@@ -74,67 +65,67 @@ class Wfs:
         """Fetch a feature type whole into `draft`; its rows are properties as text and WKB `geometry`.
 
         Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree. Where
-        the server does not tell how many there are ("unknown"), pages are asked for until one is empty.
+        the server does not tell how many there are ("unknown"), pages are asked for until one is empty. Raises EmptyAnswer,
+        ShortAnswer, DuplicateObjectIds, LayerChanged and the errors of resources.http.
         """
         base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": type_name}
         able = self.capabilities(source, url)
         asked = base | {"outputFormat": able.output_format, "srsName": "EPSG:4326"}
-        before = self.hits(source, url, base)
-        pages = self._pages(source, url, asked, unique_attribute, able, before, draft)
-        after = self.hits(source, url, base)
-        if after != before:  # read again; a layer that keeps moving is refused
-            draft.discard()
-            before, pages = after, self._pages(source, url, asked, unique_attribute, able, after, draft)
+        expected = self.hits(source, url, base)
+        for last_try in (False, True):
+            ids, digests = self._pages(source, url, asked, unique_attribute, able, expected, draft)
             after = self.hits(source, url, base)
-            if after != before:
-                raise LayerChanged(source, before or 0, after or 0)
-        ids = [i for page in pages for i in page.ids]
-        if before is not None and len(ids) > before:
-            logger.warning("%s: the server counts %s features but has %s: its count is a cap", source, before, len(ids))
-            before = None
-        if not ids:
-            raise EmptyAnswer(source)
-        check_whole(source, pl.Series(ids), before)
+            if after == expected:
+                break
+            if last_try:
+                raise LayerChanged(source, expected or 0, after or 0)
+            draft.discard()
+            expected = after
+        if expected is not None and len(ids) > expected:
+            logger.warning(
+                "%s: the server counts %s features but has %s: its count is a cap", source, expected, len(ids)
+            )
+            expected = None
+        check_whole(source, pl.Series(ids), expected)
         draft.parameters = {"typeNames": type_name, "srsName": "EPSG:4326", "outputFormat": able.output_format}
         draft.tls_verified = self.http.is_verified(url)
-        digests = sorted(digest for page in pages for digest in page.digests)
-        draft.identity = hashlib.sha256(type_name.encode() + b"".join(digests)).hexdigest()
+        draft.identity = hashlib.sha256(type_name.encode() + b"".join(sorted(digests))).hexdigest()
         parts = list(draft.parts)
-        return Fetched(len(ids), before, lambda: read_stored(source, draft.store, parts))
+        return Fetched(len(ids), expected, lambda: read_stored(source, draft.store, parts))
 
     def _pages(
         self, source: str, url: str, asked: dict[str, Any], unique_attribute: str, able: Capabilities,
         expected: int | None, draft: Draft,
-    ) -> list[_Page]:  # fmt: skip
-        """Pages into the draft until one brings nothing new: a count may be a cap (MapServer's is), so it never ends the reading."""
-        pages: list[_Page] = []
+    ) -> tuple[list[str], list[bytes]]:  # fmt: skip
+        """Pages into the draft until one brings nothing new; returns the unique attribute and a digest of each feature.
+
+        A count may be a cap (MapServer's is), so it never ends the reading.
+        """
+        ids: list[str] = []
         got: set[str] = set()
-        rows = 0
+        digests: list[bytes] = []
         while True:
-            page = asked | (
-                {"sortBy": unique_attribute, "startIndex": rows, "count": able.page_size} if able.pages or rows else {}
-            )
+            paging = {"sortBy": unique_attribute, "startIndex": len(ids), "count": able.page_size}
             try:
-                frame, answer = self._page(source, url, page, able)
+                frame, answer = self._page(source, url, asked | (paging if able.pages else {}), able)
             except ServiceFault:
-                if expected is not None and rows >= expected:
-                    return pages  # some servers refuse to look behind the last feature
+                if expected is not None and len(ids) >= expected:
+                    return ids, digests  # some servers refuse to look behind the last feature
                 raise
             if frame.is_empty():
-                return pages
+                return ids, digests
             if unique_attribute not in frame.columns:
                 raise ColumnsMissing(source, [unique_attribute], frame.columns)
-            ids = [str(v) for v in frame[unique_attribute]]
-            if rows and rows == expected and got.issuperset(ids):
-                return pages  # the server ignores startIndex, and everything came with the first page
-            digests = [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
+            came = [str(v) for v in frame[unique_attribute]]
+            if ids and len(ids) == expected and got.issuperset(came):
+                return ids, digests  # the server ignores startIndex, and everything came with the first page
             draft.add("page", answer.body)
             draft.is_sandbox |= answer.is_sandbox
-            pages.append(_Page(ids, digests))
-            rows += len(ids)
-            if not able.pages or got.intersection(ids):
-                return pages  # no second page, or rows that come again: the count and the ids will tell
-            got.update(ids)
+            ids += came
+            digests += [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
+            if not able.pages or got.intersection(came):
+                return ids, digests  # no second page, or rows that come again: the count and the ids will tell
+            got.update(came)
 
     def capabilities(self, source: str, url: str) -> Capabilities:
         """What the server can; a capabilities document that says nothing means the standard's own defaults."""

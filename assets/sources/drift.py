@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resources.snapshots import SnapshotStore
+from resources.snapshots import Manifest
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,14 @@ class Drift:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        """Whether anything moved."""
-        return bool(self.added or self.removed)
 
-
-NO_DRIFT = Drift()
-
-
-def drift(store: SnapshotStore, source: str, partition: str | None) -> Drift:
-    """What changed between the last two snapshots of a source; nothing where there are not two that tell their columns.
+def drift(current: Manifest | None, previous: Manifest | None) -> Drift:
+    """What changed between a standing snapshot and the one before; nothing where there are not two that tell their columns.
 
     It is told for as long as the newer one stands, not for one night only.
     """
-    current, previous = store.current(source, partition), store.previous(source, partition)
     if current is None or previous is None or current.columns is None or previous.columns is None:
-        return NO_DRIFT
+        return Drift()
     return Drift(
         added=tuple(c for c in current.columns if c not in previous.columns),
         removed=tuple(c for c in previous.columns if c not in current.columns),

@@ -20,7 +20,6 @@ import polars as pl
 import shapely
 
 from assets.sources.doors import Came, Doors
-from assets.sources.drift import NO_DRIFT, Drift, drift
 from assets.sources.register import SourceLayer
 from resources.errors import (
     ColumnsMissing,
@@ -55,17 +54,13 @@ Job = tuple[SourceLayer, str | None]
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What came of one source: the snapshot that now stands (None if there never was one) and what went wrong.
-
-    `drift` tells columns that came or went with that snapshot.
-    """
+    """What came of one source: the snapshot that now stands (None if there never was one) and what went wrong."""
 
     layer: SourceLayer
     partition: str | None
     manifest: Manifest | None
     is_new: bool
     error: SourceError | None
-    drift: Drift = NO_DRIFT
 
 
 class Extraction:
@@ -117,9 +112,7 @@ class Extraction:
         """Read one source. A failure is remembered and reported, and the last good snapshot stands."""
         try:
             manifest, is_new = self._read(layer, partition)
-            return Refreshed(
-                layer, partition, manifest, is_new, error=None, drift=drift(self.store, layer.source, partition)
-            )
+            return Refreshed(layer, partition, manifest, is_new, error=None)
         except (SourceError, *_ODD_ANSWERS) as caught:
             return self._failed(layer, partition, caught)
 
@@ -130,10 +123,7 @@ class Extraction:
             logger.error("%s: unforeseen answer", layer.source, exc_info=caught)
             error = UnreadableAnswer(layer.source, caught)
         self.store.failed(layer.source, partition, error)
-        return Refreshed(
-            layer, partition, self._standing(layer, partition), is_new=False, error=error,
-            drift=drift(self.store, layer.source, partition),
-        )  # fmt: skip
+        return Refreshed(layer, partition, self._standing(layer, partition), is_new=False, error=error)
 
     def _standing(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
         """The last good snapshot, with its raw Parquet in place."""

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from assets.names import OWNERS, raw_key
+from assets.sources.drift import drift
 from assets.sources.extraction import Extraction, Job, Refreshed
 from assets.sources.register import SourceLayer
 from resources.data_folder import DataFolder
+from resources.snapshots import SnapshotStore
 
 CHECK = "snapshot_is_fresh_and_whole"
 COLUMNS_CHECK = "columns_are_those_of_the_snapshot_before"
@@ -80,7 +82,7 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         came = extraction.refresh_all(jobs)
         for layer, _ in jobs:
-            yield from _events(context, layer, [r for r in came if r.layer.source == layer.source])
+            yield from _events(context, extraction.store, layer, [r for r in came if r.layer.source == layer.source])
 
     return source_layers
 
@@ -101,12 +103,14 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         if not jobs:
             context.log.info("%s begins in %s", layer.source, first)
             return
-        yield from _events(context, layer, extraction.refresh_all(jobs))
+        yield from _events(context, extraction.store, layer, extraction.refresh_all(jobs))
 
     return source_by_fiscal_year
 
 
-def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> Events:
+def _events(
+    context: dg.AssetExecutionContext, store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]
+) -> Events:
     """A materialisation where a good snapshot stands, new or old, and a check that says whether it is fresh."""
     standing = [r for r in refreshed if r.manifest is not None]
     failed = [r for r in refreshed if r.error is not None]
@@ -144,16 +148,15 @@ def _events(context: dg.AssetExecutionContext, layer: SourceLayer, refreshed: Se
         },
     )
     if layer.kind != "inbox":
-        moved = [r for r in standing if r.drift]
+        moved = [(r, drift(r.manifest, store.previous(layer.source, r.partition))) for r in standing]
+        added = [_named(r, ", ".join(d.added)) for r, d in moved if d.added]
+        removed = [_named(r, ", ".join(d.removed)) for r, d in moved if d.removed]
         yield dg.AssetCheckResult(
             asset_key=raw_key(layer),
             check_name=COLUMNS_CHECK,
-            passed=not moved,
+            passed=not added and not removed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={
-                "added": [_named(r, ", ".join(r.drift.added)) for r in moved if r.drift.added],
-                "removed": [_named(r, ", ".join(r.drift.removed)) for r in moved if r.drift.removed],
-            },
+            metadata={"added": added, "removed": removed},
         )
 
 

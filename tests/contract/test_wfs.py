@@ -18,7 +18,7 @@ from resources.errors import DuplicateObjectIds, LayerChanged, ShortAnswer, Unsa
 from resources.http import Http
 from resources.snapshots import Draft, SnapshotStore
 from resources.wfs import Capabilities
-from sandbox.servers.app import SandboxServers
+from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World
 
 HITS = '<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs/2.0" numberMatched="{}" numberReturned="0"/>'
@@ -36,6 +36,17 @@ def read(servers: SandboxServers, layer: SourceLayer, draft: Draft) -> wfs.Fetch
 
 def xml(text: str) -> Response:
     return Response(text, media_type="text/xml")
+
+
+def always_the_first_page() -> Fault:
+    """A server that ignores startIndex."""
+    first: list[Response] = []
+
+    def fault(_: Request, answer: Response) -> Response:
+        first.append(answer)
+        return first[0]
+
+    return fault
 
 
 def test_a_count_that_is_a_cap_ends_no_reading(
@@ -71,13 +82,7 @@ def test_a_type_that_grows_while_it_is_read_is_refused(
 
 
 def test_a_server_that_ignores_the_start_is_noticed(servers: SandboxServers, layer: SourceLayer, draft: Draft) -> None:
-    first: list[Response] = []
-
-    def same_again(_: Request, answer: Response) -> Response:
-        first.append(answer)
-        return first[0]
-
-    servers.faults.by_path["startIndex"] = same_again
+    servers.faults.by_path["startIndex"] = always_the_first_page()
     with pytest.raises(DuplicateObjectIds):
         read(servers, layer, draft)
 
@@ -86,13 +91,7 @@ def test_a_small_type_of_such_a_server_comes_whole(
     servers: SandboxServers, layers: dict[str, SourceLayer], draft: Draft
 ) -> None:
     """Everything came with the first page; the second one repeats it and counts for nothing."""
-    first: list[Response] = []
-
-    def same_again(_: Request, answer: Response) -> Response:
-        first.append(answer)
-        return first[0]
-
-    servers.faults.by_path["startIndex"] = same_again
+    servers.faults.by_path["startIndex"] = always_the_first_page()
     fetched = read(servers, layers["inei.departments"], draft)
     assert fetched.rows == 25
     assert pl.concat(fetched.frames()).height == 25

@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import openpyxl
 import polars as pl
+import pyogrio
 import pytest
+import shapely
+from starlette.responses import Response
 
 from assets.sources.raw import CHECK
 from assets.sources.register import SourceLayer, all_layers
 from assets.sources.submissions import TEMPLATE, choices
 from pipelines.inbox_sensor import inbox_sensor
 from pipelines.template import write_template
+from resources.esri import read_geometries
 from resources.inbox import Inbox, answer_path
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
@@ -140,7 +145,7 @@ def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipel
     folder = pipeline.data_dir / "inbox" / "fuentes" / layer
     folder.mkdir(parents=True)
     _export(world, folder / "sniffs.gpkg")
-    pipeline.servers.faults.by_path["Servicios_OGC/Restauracion"] = _no_answer
+    pipeline.servers.faults.by_path["Servicios_OGC/Restauracion"] = lambda *_: Response(status_code=503)
     try:
         assert pipeline.run(), pipeline.errors()
         assert pipeline.query("select is_stale from quality.source_status where source = ?", layer) == [(False,)]
@@ -152,20 +157,8 @@ def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipel
         shutil.rmtree(folder)
 
 
-def _no_answer(*_: object) -> object:
-    from starlette.responses import Response
-
-    return Response(status_code=503)
-
-
 def _export(world: World, path: Path) -> None:
     """The submodule's layer as somebody would export it from their desktop."""
-    import numpy as np
-    import pyogrio
-    import shapely
-
-    from resources.esri import read_geometries
-
     frame = pl.read_parquet(world.layers / "serfor_polygons.parquet")
     shapes, _ = read_geometries([{"geometry": json.loads(g) if g else None} for g in frame["geometry"]])
     names = [c for c in frame.columns if c != "geometry"]
