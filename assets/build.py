@@ -9,19 +9,21 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from assets.inputs import Inputs, digest
 from assets.sources.register import SourceLayer
 from dbt_like_sql import runner
+from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.runner import Model
 from expectations.contracts import read_contract
-from expectations.quarantine import Outcome, enforce, recorded
+from expectations.quarantine import RECORDS, enforce
+from expectations.results import Outcome, recorded
+from expectations.waivers import in_force, read_waivers
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles, connect
 
-MACROS = Path(runner.FOLDER) / "macros.sql"
+MACROS = FOLDER / "macros.sql"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class BuildSession:
     ) -> None:
         self.files, self.as_of = files, as_of
         self.models = runner.load_models()
+        self.waivers = read_waivers()
         self.base = files.state()
         self.path = files.start_build(run_id)
         self.con = connect(self.path)
@@ -93,7 +96,7 @@ class BuildSession:
 
     def fingerprint(self, model: Model) -> str:
         """What the model would be made from now. Raises NoSnapshot or ModelError where something upstream is missing."""
-        upstream = {table: self.inputs.fingerprint(table) for table in inputs_of(model)}
+        upstream = {table: self.inputs.fingerprint(table) for table in model.inputs}
         for table in upstream_of(model):
             state = self._state(table)
             if state is None:
@@ -103,7 +106,9 @@ class BuildSession:
         if "as_of" in model.variables:
             upstream["as_of"] = self.as_of.isoformat()
         if model.about.contract:
-            upstream["contract"] = read_contract(model.about.contract).fingerprint
+            contract = read_contract(model.about.contract)
+            waivers = in_force(self.waivers, contract, self.as_of)
+            upstream["contract"] = RECORDS + contract.fingerprint + "".join(w.model_dump_json() for w in waivers)
         return model.fingerprint(upstream)
 
     def build(self, table: str) -> Built:
@@ -117,11 +122,11 @@ class BuildSession:
             )
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
-        for source in sorted(inputs_of(model)):
+        for source in sorted(model.inputs):
             self.inputs.attach(source)
         rows = runner.build(self.con, model)
         contract = model.about.contract
-        outcomes = enforce(self.con, table, read_contract(contract)) if contract else []
+        outcomes = enforce(self.con, table, read_contract(contract), self.as_of, self.waivers) if contract else []
         lineage = self._store_lineage(model)
         self.con.execute("insert into meta.model_states values (?, ?, ?)", [table, fingerprint, rows])
         return Built(rows, is_reused=False, outcomes=outcomes, lineage=lineage)
@@ -161,16 +166,6 @@ class BuildSession:
         return [str(row[0]) for row in rows]
 
 
-def inputs_of(model: Model) -> set[str]:
-    """Raw tables and seeds that a model or the rules of its contract read."""
-    return {t for t in _reads(model) if t.split(".")[0] in runner.INPUTS}
-
-
 def upstream_of(model: Model) -> set[str]:
-    """Models that a model or the rules of its contract read; both have to be built before it."""
-    return _reads(model) - inputs_of(model) - {model.table} - set(runner.engine_tables())
-
-
-def _reads(model: Model) -> set[str]:
-    contract = model.about.contract
-    return {*model.inputs, *model.depends_on, *(read_contract(contract).reads if contract else ())}
+    """Models that have to be built before this one."""
+    return runner.upstream(model, runner.load_models()) - set(runner.engine_tables())

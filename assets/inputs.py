@@ -16,7 +16,7 @@ import polars as pl
 from assets.sources.drift import drift
 from assets.sources.register import SourceLayer
 from dbt_like_sql import seeds
-from dbt_like_sql.runner import ModelError
+from dbt_like_sql.runner import ModelError, load_models
 from resources.errors import ColumnsMissing, NoSnapshot
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
@@ -53,6 +53,8 @@ class Inputs:
         """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
         if table == "raw.source_status":
             self._attach_frame(table, self._source_status())
+        elif table == "raw.source_shape":
+            self._attach_frame(table, self._source_shape())
         elif table.startswith("raw.") and table.endswith(TOTALS):
             self._attach_totals(self._layer_of(table))
         elif table.startswith("raw."):
@@ -66,7 +68,7 @@ class Inputs:
     def _attach_previous(self, table: str) -> None:
         """A table as the release before had it; with none, or none of that name, an empty one of today's columns."""
         layer, name = table.removeprefix("previous.").split("__")
-        today = [row[0] for row in self.con.execute(f"describe {layer}.{name}").fetchall()]
+        today = load_models()[f"{layer}.{name}"].about.columns
         there: list[str] = []
         if self.base:
             self.con.execute(f"attach {_literal(str(self.base))} as base_file (read_only)")
@@ -78,10 +80,9 @@ class Inputs:
                     [layer, name],
                 ).fetchall()
             ]
-        columns = ", ".join(f'"{c}"' if c in there else f'null as "{c}"' for c in today)
-        origin = f"base_file.{layer}.{name}" if there else f"{layer}.{name} where false"
-        columns = columns if there else "*"
-        self.con.execute(f"create or replace table {table} as select {columns} from {origin}")
+        columns = ", ".join(f'cast({_quoted(c.name, there)} as {c.type}) as "{c.name}"' for c in today)
+        origin = f" from base_file.{layer}.{name}" if there else " where false"
+        self.con.execute(f"create or replace table {table} as select {columns}{origin}")
         if self.base:
             self.con.execute("detach base_file")
 
@@ -104,6 +105,7 @@ class Inputs:
             if layer.has_geometry:
                 columns += ["null::geometry('EPSG:4326') as geometry", *(f"null::varchar as {c}" for c in _MARKS)]
             columns += ["null::varchar as _snapshot_id", "0::bigint as _row", "null::varchar as _partition"]
+            columns.append("null::timestamptz as _received_at")
             selects = [f"select {', '.join(columns)} where false"]
         self.con.execute(f"create or replace view raw.{layer.table} as {' union all by name '.join(selects)}")
 
@@ -134,6 +136,7 @@ class Inputs:
                 f"{_literal(manifest.parameters.get('layer') or manifest.parameters.get('file'))} as _layer_name"
             )
         columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
+        columns.append(f"{_literal(manifest.fetched_at)}::timestamptz as _received_at")
         return f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
 
     def _source_status(self) -> pl.DataFrame:
@@ -144,6 +147,10 @@ class Inputs:
             pl.col(t).str.to_datetime(time_zone="UTC") for t in times
         )
 
+    def _source_shape(self) -> pl.DataFrame:
+        """The state of sources without times: what changes only when a source does."""
+        return self._source_status().select(_SHAPE)
+
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         for partition in self._partitions(layer) or [None]:
@@ -151,7 +158,8 @@ class Inputs:
             good = [a for a in attempts if a.outcome != "failed"]
             failed = [a for a in attempts if a.outcome == "failed"]
             manifest = self.store.current(layer.source, partition)
-            moved = drift(manifest, self.store.previous(layer.source, partition))
+            before = self.store.previous(layer.source, partition)
+            moved = drift(manifest, before)
             is_stale = bool(attempts) and attempts[-1].outcome == "failed"
             rows.append(
                 {
@@ -163,6 +171,10 @@ class Inputs:
                     "is_sandbox": manifest.is_sandbox if manifest else None,
                     "snapshot_id": manifest.snapshot_id if manifest else None,
                     "row_count": manifest.rows if manifest else None,
+                    "previous_row_count": before.rows if before else None,
+                    "reporting_institution": (partition or "").split("--")[0] or None
+                    if layer.kind == "inbox"
+                    else layer.institution,
                     "last_checked_at": attempts[-1].at if attempts else None,
                     "last_good_at": good[-1].at if good else None,
                     "last_changed_at": next((a.at for a in reversed(good) if a.outcome == "new"), None),
@@ -188,6 +200,8 @@ class Inputs:
             return ""  # compared with again only when something of today changes: what changed stays told until then
         if table == "raw.source_status":
             return digest(self._source_status().write_json().encode())
+        if table == "raw.source_shape":
+            return digest(self._source_shape().write_json().encode())
         layer = self._layer_of(table)
         snapshots = [[p, m.snapshot_id] for p, m in self.snapshots_of(layer)]
         if not snapshots and layer.is_essential:
@@ -205,6 +219,8 @@ _STATUS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "is_sandbox": pl.Boolean,
     "snapshot_id": pl.String,
     "row_count": pl.Int64,
+    "previous_row_count": pl.Int64,
+    "reporting_institution": pl.String,
     "last_checked_at": pl.String,
     "last_good_at": pl.String,
     "last_changed_at": pl.String,
@@ -214,9 +230,20 @@ _STATUS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+_SHAPE = [
+    "source", "partition", "reporting_institution", "snapshot_id", "row_count", "previous_row_count", "added_columns",
+    "removed_columns", "is_stale", "is_tls_verified",
+]  # fmt: skip
+
+
 def digest(content: bytes) -> str:
     """Short SHA-256."""
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _quoted(column: str, there: list[str]) -> str:
+    """A column that a table has, or null."""
+    return f'"{column}"' if column in there else "null"
 
 
 def _literal(value: object) -> str:

@@ -11,14 +11,16 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from assets.build import BuildSession, Built, inputs_of, upstream_of
+from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
+from assets.quality_pages import page_of
 from assets.sources.register import SourceLayer
 from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
-from expectations.quarantine import Outcome, planned_checks
+from expectations.quarantine import planned_checks
+from expectations.results import Outcome
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
@@ -57,8 +59,8 @@ def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]
 
 def _dependencies(model: Model, by_table: Mapping[str, SourceLayer]) -> list[dg.AssetDep]:
     upstream = [dg.AssetDep(table_key(table)) for table in sorted(upstream_of(model))]
-    for table in sorted(inputs_of(model)):
-        if table == "raw.source_status":
+    for table in sorted(model.inputs):
+        if table in {"raw.source_status", "raw.source_shape"}:
             upstream += [_raw_dependency(layer) for layer in {x.source: x for x in by_table.values()}.values()]
         elif table in by_table:
             upstream.append(_raw_dependency(by_table[table]))
@@ -108,7 +110,9 @@ def _model_asset(
         session = session_of(context, data_folder, warehouse, layers)
         built = session.build(model.table)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built))
-        yield from (_check_result(key, outcome) for outcome in built.outcomes)
+        for outcome in built.outcomes:
+            page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")
+            yield _check_result(key, outcome, page)
         if any(o.is_blocking and not o.passed for o in built.outcomes):
             return  # Dagster stops what is downstream; nothing is published
         _publish_after_partial_run(context, session, model.table)
@@ -118,7 +122,7 @@ def _model_asset(
 
 def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineage | int | bool]:
     deps = {
-        column: [dg.TableColumnDep(_lineage_key(table), name) for table, name in sources]
+        column: [dg.TableColumnDep(*pair) for pair in dict.fromkeys((_lineage_key(t), name) for t, name in sources)]
         for column, sources in built.lineage.items()
     }
     return {
@@ -138,19 +142,21 @@ def _lineage_key(table: str) -> dg.AssetKey:
     return table_key(table.replace("accepted.", "staging.", 1))
 
 
-def _check_result(key: dg.AssetKey, outcome: Outcome) -> dg.AssetCheckResult:
+def _check_result(key: dg.AssetKey, outcome: Outcome, page: dg.MetadataValue) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=key,
-        check_name=outcome.check_name,
+        check_name=outcome.name,
         passed=outcome.passed,
         severity=_SEVERITY[outcome.severity],
         description="" if outcome.passed else f"{outcome.reason_es} | {outcome.reason_en}",
         metadata={
             "rows_checked": outcome.rows_checked,
             "rows_failed": outcome.rows_failed,
+            "rows_waived": outcome.rows_waived,
             "sample_keys": list(outcome.sample_keys),
             "level": outcome.level,
             "dimension": outcome.dimension,
+            "quality_report": page,
         },
     )
 

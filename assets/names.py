@@ -13,6 +13,7 @@ OWNERS = ["team:restauracion-datos"]
 _PREFIX = {"staging": "", "core": "core_", "marts": "mart_", "quality": "quality_", "meta": "meta_"}
 PUBLISHED = AssetKey("published_warehouse")
 ANSWERS = AssetKey("submission_answers")
+QUALITY_SITE = AssetKey("quality_site")
 
 
 def raw_key(layer: SourceLayer) -> AssetKey:

@@ -94,7 +94,7 @@ def _write_columns(session: BuildSession) -> None:
 def _write_release(session: BuildSession) -> Release:
     con = session.con
     states = con.execute(
-        "select table_name, fingerprint from meta.model_states where table_name != 'quality.source_status' order by all"
+        "select table_name, fingerprint from meta.model_states where table_name not in ('quality.source_status', 'quality.source_shape', 'quality.scorecard') order by all"
     ).fetchall()
     fingerprint = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
     sandbox, snapshots, stale, since = con.execute(

@@ -67,7 +67,7 @@ def replay(data_dir: Path, files: WarehouseFiles, layers: Mapping[str, SourceLay
     place = names.index(release_id)
     release = None
     for moment in moments[max(0, place - 1) : place + 1]:
-        release = _build(data_dir, made, layers, moment)
+        release = _build(data_dir, made, layers, moment, files.published)
     kept = files.releases / f"{release_id}.duckdb"
     return Replayed(made.published, str(release), differences(made.published, kept) if kept.exists() else None)
 
@@ -79,7 +79,7 @@ def _moments(files: WarehouseFiles) -> list[Moment]:
     return [Moment(*row) for row in rows]
 
 
-def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLayer], moment: Moment) -> str:
+def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLayer], moment: Moment, book: Path) -> str:
     store = SnapshotStore(data_dir / "snapshots", until=moment.verified_at.astimezone(dt.UTC).isoformat())
     lake = Lake(data_dir / "lake")
     extraction = Extraction(Http(), store, lake)  # restores raw from stored bodies; asks nobody
@@ -90,11 +90,25 @@ def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLaye
                 extraction.restore(layer, partition, standing)
     session = BuildSession(made, store, lake, layers, f"replay-{moment.release_id}", moment.as_of)
     try:
+        if session.base is None:
+            _remember(session.con, book, moment.as_of)
         for table in session.models:
             session.build(table)
         return publish(session).release_id
     finally:
         session.close()
+
+
+def _remember(con: duckdb.DuckDBPyConnection, book: Path, as_of: dt.date) -> None:
+    """What the quarantine's book knew before a day: no snapshot tells it, the published file does."""
+    con.execute(f"attach '{book}' as book (read_only)")
+    con.execute(
+        "insert into quality.quarantine_history by name select * replace ("
+        " if(h.closed_on >= $as_of, null, h.closed_on) as closed_on, if(h.closed_on >= $as_of, null, h.closed_how) as closed_how"
+        ") from book.quality.quarantine_history as h where h.opened_on < $as_of",
+        {"as_of": as_of},
+    )
+    con.execute("detach book")
 
 
 def differences(one: Path, other: Path) -> dict[str, int]:

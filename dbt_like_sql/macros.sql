@@ -7,6 +7,10 @@ create or replace temp macro folded(text) as regexp_replace(strip_accents(lower(
 create or replace temp macro lima_date(moment) as cast(moment at time zone 'America/Lima' as date);
 create or replace temp macro amount(text) as try_cast(given(text) as decimal(18, 2));
 create or replace temp macro given_number(quantity) as try_cast(replace(given(cast(quantity as varchar)), ',', '.') as double);
+create or replace temp macro yes_or_no(text) as case
+    when folded(text) in ('si', 's', 'yes', 'true', 'x', 'verdadero') then true
+    when folded(text) in ('no', 'n', 'false', 'falso') then false
+end;
 -- a date is the same day in Lima; a moment is turned to Lima's day
 create or replace temp macro given_date(moment) as case
     when regexp_full_match(cast(moment as varchar), '\s*\d{4}-\d{2}-\d{2}( 00:00:00)?\s*')

@@ -13,50 +13,16 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import sqlglot
-import yaml
-from pydantic import BaseModel, ConfigDict
 from sqlglot import exp
 
-FOLDER = Path(__file__).parent
-LAYERS = ("staging", "core", "marts", "quality", "meta")
+from dbt_like_sql.descriptions import FOLDER, LAYERS, Description, descriptions
+from expectations.contracts import read_contract
+
+COUNTS = {"quality.rule_counts", "quality.dimension_counts"}  # filled whenever a contract is enforced
 INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model makes; previous is the release before
-
-
-class Text(BaseModel):
-    """One description in the two languages of the warehouse."""
-
-    model_config = ConfigDict(extra="forbid")
-    es: str
-    en: str
-
-
-class Column(Text):
-    """One column: its DuckDB type and what it means. The only place where a column is described."""
-
-    name: str
-    type: str
-    unit: str | None = None
-
-    @property
-    def comment(self) -> str:
-        """Spanish, then English, then the unit."""
-        return f"{self.es} | {self.en}" + (f" | {self.unit}" if self.unit else "")
-
-
-class Description(BaseModel):
-    """The .yml beside a model. `made_by: engine` marks a table that no SQL file makes."""
-
-    model_config = ConfigDict(extra="forbid")
-    description: Text
-    grain: str
-    source: str = ""
-    columns: list[Column]
-    contract: str | None = None
-    made_by: Literal["sql", "engine"] = "sql"
 
 
 class ModelError(Exception):
@@ -97,15 +63,25 @@ class Model:
         return frozenset(tables)
 
     @property
+    def needs(self) -> set[str]:
+        """What it or a rule of its contract reads; `accepted.x` is `staging.x` without its quarantined rows."""
+        compared = read_contract(self.about.contract).reads if self.about.contract else frozenset()
+        return {t.replace("accepted.", "staging.", 1) for t in self.reads | compared} - {self.table}
+
+    @property
     def depends_on(self) -> set[str]:
-        """Models this one reads; `accepted.x` is `staging.x` without its quarantined rows."""
-        named = {t.replace("accepted.", "staging.", 1) if t.startswith("accepted.") else t for t in self.reads}
-        return {t for t in named if t.split(".")[0] not in INPUTS}
+        """Models that have to be built before it."""
+        return {t for t in self.needs if t.split(".")[0] not in INPUTS}
+
+    @property
+    def reads_counts(self) -> bool:
+        """Whether it is made from what the contracts counted, and so after every table that has one."""
+        return bool(self.reads & COUNTS)
 
     @property
     def inputs(self) -> set[str]:
-        """Raw tables and seeds this model reads."""
-        return {t for t in self.reads if t.split(".")[0] in INPUTS}
+        """Raw tables, seeds and tables of the release before that have to be readable."""
+        return {t for t in self.needs if t.split(".")[0] in INPUTS}
 
     @property
     def variables(self) -> set[str]:
@@ -127,7 +103,7 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     Raises ModelError for a .sql without .yml, an unknown table or a cycle.
     """
     models: dict[str, Model] = {}
-    for table, about in _descriptions(folder).items():
+    for table, about in descriptions(folder).items():
         if about.made_by == "sql":
             layer, name = table.split(".")
             path = folder / layer / f"{name}.sql"
@@ -138,27 +114,21 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
         if lonely := [p.name for p in (folder / layer).glob("*.sql") if not p.with_suffix(".yml").exists()]:
             raise ModelError(f"{layer}: {lonely} have no .yml beside them")
     engine = engine_tables(folder)
-    graph = {t: sorted(d for d in models[t].depends_on if d not in engine) for t in sorted(models)}
+    graph = {table: sorted(upstream(model, models) - set(engine)) for table, model in sorted(models.items())}
     if unknown := {f"{t} reads {d}" for t, deps in graph.items() for d in deps if d not in models}:
         raise ModelError(f"unknown tables: {sorted(unknown)}")
     return {table: models[table] for table in TopologicalSorter(graph).static_order()}
 
 
+def upstream(model: Model, models: Mapping[str, Model]) -> set[str]:
+    """Tables that have to be built before a model: what it reads, and every table under a contract if it reads their counts."""
+    judged = {t for t, m in models.items() if m.about.contract} if model.reads_counts else set()
+    return (model.depends_on | judged) - {model.table}
+
+
 def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
     """Tables that the engine fills (checks, quarantine, releases), by qualified name."""
-    return {table: about for table, about in _descriptions(folder).items() if about.made_by == "engine"}
-
-
-@cache
-def _descriptions(folder: Path) -> dict[str, Description]:
-    """Every .yml, by qualified name."""
-    return {
-        f"{layer}.{path.stem}": Description.model_validate(
-            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        )
-        for layer in LAYERS
-        for path in sorted((folder / layer).glob("*.yml"))
-    }
+    return {table: about for table, about in descriptions(folder).items() if about.made_by == "engine"}
 
 
 def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:

@@ -1,74 +1,91 @@
-"""The protocol files, read: contracts and the rules they hold.
+"""The protocol files, read: contracts, the columns they describe and the rules they hold.
 
-Belongs here: validating Open Data Contract files and turning them into rules. Does not: running rules (suites.py,
-quarantine.py). No Great Expectations and no Dagster: definitions load without either.
+Belongs here: validating Open Data Contract files and what code reads of them. Does not: compiling a rule (rules.py) or
+running it (suites.py, quarantine.py). No Great Expectations and no Dagster: definitions load without either.
+
+The standard's own text fields are in English, except `businessName`, which is the Spanish title; the Spanish text stands
+beside each in `customProperties`. `${name}` in a query or a text is a threshold of the contract, or the table as `${object}`.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import sqlglot
 import yaml
-from open_data_contract_standard.model import CustomProperty, DataQuality, OpenDataContractStandard, SchemaObject
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import ValidationError
 from sqlglot import exp
 
+from expectations.rules import ContractError, Rule, custom, from_field, from_quality, number
+
 FOLDER = Path(__file__).parent / "protocol"
+PROTOCOL = ("initiatives", "areas", "indicator_values", "submissions", "spending", "investments")  # what is signed
 
-Level = Literal["row", "table"]
-Severity = Literal["critical", "warning"]
-
-
-class ContractError(Exception):
-    """A protocol file that is not a valid contract or holds a rule that cannot be compiled."""
+Requirement = Literal["required", "conditional", "optional", "computed"]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One thing that must be true of a table. `mend_es` tells who sent a failing row what to do about it.
+class Field:
+    """One column as the protocol describes it: the source of its type, comment, place in the template and documentation.
 
-    A row rule has `failing`, the condition that a failing row meets; a table rule has `metric`, a query of one number
-    that must be 0 to pass (rowCount) or a column that must be unique.
+    `type` is DuckDB's. `code_list` is the `seed.column` that values must be of; `choices` are what the template's drop-down
+    offers, likewise or one by one. `form_name` is the column's name in the template, where it has one.
     """
 
-    rule_id: str
     name: str
-    level: Level
-    severity: Severity
-    dimension: str
-    reason_es: str
-    reason_en: str
-    metric: str
-    column: str | None = None
-    failing: str | None = None
-    valid_values: tuple[str, ...] = ()
-    mend_es: str = ""
+    title_es: str
+    title_en: str
+    meaning_es: str
+    meaning_en: str
+    type: str
+    unit: str | None
+    code_list: str | None
+    choices: str | tuple[str, ...]
+    requirement: Requirement
+    when_es: str
+    when_en: str
+    example: str
+    form_name: str | None
+    aliases: tuple[str, ...]
 
-    @property
-    def is_blocking(self) -> bool:
-        """A critical table rule stops what is downstream; rows that break a critical row rule go to quarantine."""
-        return self.severity == "critical" and self.level == "table"
 
-    @property
-    def check_name(self) -> str:
-        """The sentence as a name that Dagster accepts."""
-        return re.sub(r"\W+", "_", self.name).strip("_").lower()
+@dataclass(frozen=True)
+class Threshold:
+    """A number that rules compare with, and where it was taken from."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
 
 
 @dataclass(frozen=True)
 class Contract:
-    """One protocol file."""
+    """One protocol file.
+
+    `key` names a row of its table; `identity` names it from one night to the next, where the key does not.
+    """
 
     name: str
+    title_es: str
+    title_en: str
+    version: str
+    purpose_es: str
+    purpose_en: str
+    grain_es: str
+    grain_en: str
     key: str
+    identity: str
     quarantine_above_pct: float | None
+    fields: tuple[Field, ...]
+    thresholds: tuple[Threshold, ...]
     rules: tuple[Rule, ...]
     fingerprint: str
 
@@ -85,6 +102,18 @@ class Contract:
         """Rows that break a critical row rule are held back; contracts on finished tables only judge."""
         return self.quarantine_above_pct is not None
 
+    @property
+    def form(self) -> tuple[Field, ...]:
+        """Columns that a person fills in."""
+        return tuple(field for field in self.fields if field.form_name)
+
+    def field(self, name: str) -> Field:
+        """One column. Raises ContractError where the contract does not describe it."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise ContractError(f"{self.name}.odcs.yml describes no column {name!r}")
+
 
 @cache
 def read_contract(name: str, folder: Path = FOLDER) -> Contract:
@@ -100,12 +129,25 @@ def read_contract(name: str, folder: Path = FOLDER) -> Contract:
     if not contract.schema_ or len(contract.schema_) != 1:
         raise ContractError(f"{name}.odcs.yml: a protocol file describes one table")
     table = contract.schema_[0]
-    custom = _custom(table.customProperties)
+    about = custom(table.customProperties)
+    thresholds = tuple(Threshold(**entry) for entry in about.get("thresholds", []))
+    values = {t.name: number(t.value) for t in thresholds}
+    described = custom(contract.description.customProperties) if contract.description else {}
     return Contract(
         name=name,
-        key=str(custom["key"]),
-        quarantine_above_pct=float(custom["quarantine_above_pct"]) if "quarantine_above_pct" in custom else None,
-        rules=tuple(_rules(name, table)),
+        title_es=str(contract.name),
+        title_en=str(described.get("title_en", name.replace("_", " "))),
+        version=str(contract.version),
+        purpose_es=str(described.get("purpose_es", "")),
+        purpose_en=str(contract.description.purpose) if contract.description else "",
+        grain_es=str(about.get("grain_es", "")),
+        grain_en=str(table.dataGranularityDescription or ""),
+        key=str(about["key"]),
+        identity=str(about.get("identity", about["key"])),
+        quarantine_above_pct=float(about["quarantine_above_pct"]) if "quarantine_above_pct" in about else None,
+        fields=tuple(_field(p) for p in table.properties or []),
+        thresholds=thresholds,
+        rules=tuple(_rules(name, table, values)),
         fingerprint=text,
     )
 
@@ -125,74 +167,41 @@ def contract_names(folder: Path = FOLDER) -> list[str]:
     return sorted(path.name.removesuffix(".odcs.yml") for path in folder.glob("*.odcs.yml"))
 
 
-def _custom(properties: list[CustomProperty] | None) -> dict[str, str]:
-    return {str(p.property): str(p.value) for p in properties or []}
+def _field(column: SchemaProperty) -> Field:
+    about: dict[str, Any] = custom(column.customProperties)
+    offered = about.get("choices", "")
+    requirement: Requirement = "optional"
+    if column.required:
+        requirement = "required"
+    elif "when_en" in about:
+        requirement = "conditional"
+    elif about.get("computed"):
+        requirement = "computed"
+    return Field(
+        name=str(column.name),
+        title_es=str(column.businessName),
+        title_en=str(about.get("title_en", column.description)),
+        meaning_es=str(about.get("description_es", column.businessName)),
+        meaning_en=str(column.description),
+        type=str(column.physicalType),
+        unit=about.get("unit"),
+        code_list=about.get("code_list"),
+        choices=tuple(offered) if isinstance(offered, list) else offered,
+        requirement=requirement,
+        when_es=str(about.get("when_es", "")),
+        when_en=str(about.get("when_en", "")),
+        example=str(column.examples[0]) if column.examples else "",
+        form_name=column.physicalName,
+        aliases=tuple(about.get("aliases", ())),
+    )
 
 
-def _rules(contract: str, table: SchemaObject) -> list[Rule]:
-    rules = [_from_quality(contract, quality, None) for quality in table.quality or []]
+def _rules(contract: str, table: SchemaObject, thresholds: Mapping[str, str]) -> list[Rule]:
+    rules = [from_quality(contract, quality, None, thresholds) for quality in table.quality or []]
     for column in table.properties or []:
-        name = str(column.name)
-        if column.required:
-            custom = _custom(column.customProperties)
-            reason = custom.get("reason_es", f"Falta {column.businessName}")
-            rules.append(
-                Rule(
-                    f"{contract}.{name}.required", f"{name} is given", "row", "critical", "completeness", reason,
-                    f"{name} is missing", "nullValues", name, f'"{name}" is null',
-                    mend_es=custom.get("mend_es", ""),
-                )
-            )  # fmt: skip
-        if column.unique:
-            rules.append(
-                Rule(
-                    f"{contract}.{name}.unique", f"{name} is unique", "table", "critical", "uniqueness",
-                    f"{column.businessName} se repite", f"{name} occurs more than once", "duplicateValues", name,
-                )
-            )  # fmt: skip
-        rules += [_from_quality(contract, quality, name) for quality in column.quality or []]
+        rules += from_field(contract, column)
+        rules += [from_quality(contract, quality, str(column.name), thresholds) for quality in column.quality or []]
     names = [rule.check_name for rule in rules]
     if len(set(names)) < len(names):
         raise ContractError(f"{contract}: two rules bear one name")
     return rules
-
-
-def _from_quality(contract: str, quality: DataQuality, column: str | None) -> Rule:
-    name = str(quality.name)
-    custom = _custom(quality.customProperties)
-    if quality.severity not in {"critical", "warning"} or not quality.dimension or "reason_es" not in custom:
-        raise ContractError(f"{contract}: rule {name!r} needs severity critical or warning, a dimension and reason_es")
-    metric = str(quality.metric) if quality.type == "library" else "sql"
-    failing: str | None = None
-    level: Level = "table" if custom.get("level") == "table" else "row"
-    values: tuple[str, ...] = ()
-    if metric == "rowCount":
-        level = "table"
-    elif metric == "nullValues":
-        failing = f'"{column}" is null'
-    elif metric == "invalidValues":
-        values = tuple(str(v) for v in (quality.arguments or {})["validValues"])
-        listed = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
-        failing = f'"{column}" is not null and "{column}" not in ({listed})'
-    elif metric == "sql":
-        failing = _condition(contract, name, str(quality.query))
-    else:
-        raise ContractError(f"{contract}: rule {name!r} uses the metric {metric!r}, which is not supported")
-    return Rule(
-        f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}", name, level, quality.severity,
-        quality.dimension, custom["reason_es"], str(quality.description), metric, column, failing, values,
-        custom.get("mend_es", ""),
-    )  # fmt: skip
-
-
-def _condition(contract: str, name: str, query: str) -> str:
-    """The WHERE of `select count(*) from ${object} where ...`: what a failing row meets."""
-    try:
-        parsed = sqlglot.parse_one(query.replace("${object}", "object"), dialect="duckdb")
-    except sqlglot.ParseError as error:
-        raise ContractError(f"{contract}: rule {name!r}: {error}") from error
-    where = parsed.args.get("where")
-    counts = isinstance(parsed, exp.Select) and [e.sql("duckdb").lower() for e in parsed.expressions] == ["count(*)"]
-    if not counts or where is None:
-        raise ContractError(f"{contract}: rule {name!r} must read: select count(*) from ${{object}} where ...")
-    return str(where.this.sql(dialect="duckdb"))

@@ -1,64 +1,54 @@
-"""Enforcing a contract on a table: counts by rule, failing rows to quarantine, the others to `accepted`.
+"""Enforcing a contract on a table: failing rows to quarantine, the others to `accepted`, and the counts of both.
 
-Belongs here: what happens to rows and results. Does not: evaluating rules (suites.py) or saying so in a UI (assets).
+Belongs here: what happens to rows that break a rule, and the book of what was ever held back. Does not: evaluating rules
+(suites.py), excusing rows (waivers.py), scores (tally.py) or saying so in a UI (assets).
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import duckdb
 
-from expectations.contracts import Contract, Rule
+from expectations.contracts import Contract
+from expectations.results import Outcome, record
+from expectations.rules import Rule, as_name
 from expectations.suites import SuiteError, run_suite
+from expectations.tally import tally
+from expectations.waivers import Waiver, in_force
 
 SAMPLE = 5
+RECORDS = "2"  # raise when what is written about rules and rows changes, so that contracts are enforced again
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one rule on one table."""
-
-    check_name: str
-    name: str
-    severity: str
-    is_blocking: bool
-    passed: bool
-    rows_checked: int
-    rows_failed: int
-    sample_keys: list[str]
-    reason_es: str
-    reason_en: str
-    level: str
-    dimension: str
-
-
-def enforce(con: duckdb.DuckDBPyConnection, table: str, contract: Contract) -> list[Outcome]:
+def enforce(
+    con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date, waivers: Sequence[Waiver] = ()
+) -> list[Outcome]:
     """Hold a table to its contract.
 
-    Rows that break a critical row rule are written to quality.quarantine, and `accepted.<name>` becomes the table
-    without them. Raises SuiteError where Great Expectations and the quarantine disagree on a count.
+    Rows that break a critical row rule and are not waived are written to quality.quarantine, and `accepted.<name>` becomes
+    the table without them. Raises SuiteError where Great Expectations and the quarantine disagree on a count.
     """
     name = table.split(".")[1]
     rows = _number(con, f"select count(*) from {table}")
+    suite = run_suite(con, table, contract.key, contract.rules)
+    _agree(con, table, contract.rules, [c.rows_failed for c in suite.counted])
+    failed = [c.rule for c in suite.counted if c.rows_failed and c.rule.level == "row"]
+    _find_failing(con, table, contract, failed, in_force(waivers, contract, as_of))
+    waived = dict(con.execute("select rule_id, count(*) from failing where is_waived group by all").fetchall())
     con.execute("delete from quality.quarantine where table_name = ?", [table])
-    con.execute("delete from quality.check_results where table_name = ?", [table])
     outcomes = []
-    for counted in run_suite(con, table, contract.key, contract.rules):
-        rule = counted.rule
-        failing = (
-            _number(con, f"select count(*) from {table} where {rule.failing}") if rule.failing else counted.rows_failed
-        )
-        if failing != counted.rows_failed:
-            raise SuiteError(
-                f"{rule.rule_id}: Great Expectations counts {counted.rows_failed} rows, the quarantine {failing}"
-            )
-        if contract.quarantines and rule.level == "row" and rule.severity == "critical" and failing:
-            _quarantine(con, table, contract, rule)
-        sample = _sample(con, table, contract, rule) if failing else []
-        outcomes.append(_outcome(rule, counted.passed, rows, failing, sample))
+    for counted in suite.counted:
+        rule, excused = counted.rule, int(waived.get(counted.rule.rule_id, 0))
+        if contract.quarantines and rule.level == "row" and rule.severity == "critical" and counted.rows_failed:
+            _hold_back(con, table, contract, rule)
+        sample = _sample(con, table, contract, rule) if counted.rows_failed else []
+        passed = counted.passed or 0 < excused == counted.rows_failed
+        outcomes.append(_outcome(rule, passed, rows, counted.rows_failed, excused, sample))
     if contract.quarantines:
+        _keep_book(con, table, contract, as_of)
         con.execute("create schema if not exists accepted")
         con.execute(
             f"create or replace view accepted.{name} as select kept.* from {table} as kept"
@@ -66,41 +56,173 @@ def enforce(con: duckdb.DuckDBPyConnection, table: str, contract: Contract) -> l
             f" where held.table_name = '{table}' and held.record_key = kept.{contract.key})"
         )
         outcomes.append(_share_held_back(con, table, contract, rows))
+    tally(con, table, contract, institution_of(con, table))
     record(con, table, contract.name, outcomes)
+    con.execute("delete from quality.suite_results where table_name = ?", [table])
+    con.execute(
+        "insert into quality.suite_results by name select ? as table_name, ? as contract, ? as contract_version, ? as results",
+        [table, contract.name, contract.version, json.dumps(suite.results, ensure_ascii=False)],
+    )
+    con.execute("drop table failing")
     return outcomes
 
 
 def planned_checks(contract: Contract) -> list[tuple[str, str, bool]]:
     """Name, meaning and blocking of every check that `enforce` reports."""
     planned = [(r.check_name, f"{r.reason_es} | {r.reason_en}", r.is_blocking) for r in contract.rules]
-    return [*planned, (_SHARE, " | ".join(_share_reason(contract)), True)] if contract.quarantines else planned
+    return [*planned, (as_name(_SHARE), " | ".join(_share_reason(contract)), True)] if contract.quarantines else planned
 
 
-def record(con: duckdb.DuckDBPyConnection, table: str, contract: str, outcomes: Sequence[Outcome]) -> None:
-    """Write outcomes to quality.check_results."""
-    con.executemany(
-        "insert into quality.check_results by name select ? as table_name, ? as contract, ? as check_name, ? as rule_id,"
-        " ? as level, ? as severity, ? as is_blocking, ? as dimension, ? as passed, ? as rows_checked, ? as rows_failed,"
-        " ? as sample_keys, ? as reason_es, ? as reason_en",
-        [
-            [table, contract, o.name, o.check_name, o.level, o.severity, o.is_blocking, o.dimension, o.passed,
-             o.rows_checked, o.rows_failed, o.sample_keys, o.reason_es, o.reason_en]
-            for o in outcomes
-        ],
+def institution_of(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """SQL of who delivered a row: the table says it, or its name `stg_<institution>__<layer>` does."""
+    columns = {row[0] for row in con.execute(f"describe {table}").fetchall()}
+    for column in ("reporting_institution", "source"):
+        if column in columns:
+            return column
+    return "'" + table.split(".")[1].removeprefix("stg_").split("__")[0] + "'"
+
+
+def _agree(con: duckdb.DuckDBPyConnection, table: str, rules: Sequence[Rule], counts: Sequence[int]) -> None:
+    """Every condition counted once more, in one pass: what is held back is what Great Expectations found."""
+    conditions = [(rule, count) for rule, count in zip(rules, counts, strict=True) if rule.failing]
+    if not conditions:
+        return
+    sums = ", ".join(f"count(*) filter (where c{i})" for i in range(len(conditions)))
+    flags = ", ".join(f"({rule.failing}) as c{i}" for i, (rule, _) in enumerate(conditions))
+    ours = con.execute(f"select {sums} from (select {flags} from {table})").fetchone() or ()
+    for (rule, theirs), mine in zip(conditions, ours, strict=True):
+        if theirs != mine:
+            raise SuiteError(f"{rule.rule_id}: Great Expectations counts {theirs} rows, the quarantine {mine}")
+
+
+def _find_failing(
+    con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rules: Sequence[Rule], waivers: Sequence[Waiver]
+) -> None:
+    """The temporary table `failing`: one row a row and the rule it breaks."""
+    con.execute("create or replace temp table waived (rule_id varchar, record_key varchar, institution varchar)")
+    named = [[w.rule_id, key, w.institution] for w in waivers for key in (w.record_keys or (None,))]
+    if named:
+        con.executemany("insert into waived values (?, ?, ?)", named)
+    con.execute(
+        "create or replace temp table failing (record_key varchar, institution varchar, rule_id varchar,"
+        " severity varchar, dimension varchar, is_waived boolean)"
+    )
+    who = institution_of(con, table)
+    for rule in rules:
+        con.execute(
+            f"""
+            insert into failing
+            select
+                coalesce(broken.record_key, ''), broken.institution, $rule_id, $severity, $dimension,
+                exists (
+                    from waived as w
+                    where
+                        w.rule_id = $rule_id
+                        and coalesce(w.record_key = broken.record_key, w.record_key is null)
+                        and coalesce(w.institution = broken.institution, w.institution is null)
+                )
+            from (select {contract.key} as record_key, {who} as institution from {table} where {rule.failing}) as broken
+            """,
+            {"rule_id": rule.rule_id, "severity": rule.severity, "dimension": rule.dimension},
+        )
+    con.execute("delete from quality.waivers where table_name = ?", [table])
+    for waiver in waivers:
+        con.execute(
+            "insert into quality.waivers by name select ? as table_name, ? as rule_id, ? as institution, ? as record_keys,"
+            " ? as approved_by, ? as why_es, ? as added_on, ? as valid_until,"
+            " (select count(*) from failing f where f.is_waived and f.rule_id = ?"
+            "  and (len(?::varchar[]) = 0 or list_contains(?::varchar[], f.record_key))"
+            "  and coalesce(f.institution = ?, true)) as row_count",
+            [table, waiver.rule_id, waiver.institution, list(waiver.record_keys), waiver.approved_by, waiver.why_es,
+             waiver.added_on, waiver.valid_until, waiver.rule_id, list(waiver.record_keys), list(waiver.record_keys),
+             waiver.institution],
+        )  # fmt: skip
+
+
+def _hold_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule: Rule) -> None:
+    columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
+    source = "held.source" if "source" in columns else institution_of(con, table)
+    as_text = " replace (st_astext(geometry) as geometry)" if "geometry" in columns else ""
+    con.execute(
+        f"""
+        insert into quality.quarantine by name
+        select
+            $table_name as table_name, coalesce(held.{contract.key}, '') as record_key, {source} as source,
+            {institution_of(con, table)} as reporting_institution, $rule_id as rule_id, $check_name as check_name,
+            $dimension as dimension, $reason_es as reason_es, $reason_en as reason_en, $mend_es as mend_es,
+            coalesce({contract.identity}, '') as entry_key, cast(to_json(held) as varchar) as record,
+            held.snapshot_id as snapshot_id
+        from (select *{as_text} from {table}) as held
+        where
+            ({rule.failing})
+            and not exists (
+                from failing as f
+                where f.is_waived and f.rule_id = $rule_id and f.record_key = coalesce(held.{contract.key}, '')
+            )
+        order by held.{contract.key}
+        """,
+        {
+            "table_name": table, "rule_id": rule.rule_id, "check_name": rule.name, "dimension": rule.dimension,
+            "reason_es": rule.reason_es, "reason_en": rule.reason_en, "mend_es": rule.mend_es or None,
+        },
     )  # fmt: skip
 
 
-def recorded(con: duckdb.DuckDBPyConnection, table: str) -> list[Outcome]:
-    """Outcomes of the last enforcement, as stored."""
-    rows = con.execute(
-        "select rule_id, check_name, severity, is_blocking, passed, rows_checked, rows_failed, sample_keys, reason_es,"
-        " reason_en, level, dimension from quality.check_results where table_name = ? order by rule_id",
+def _keep_book(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date) -> None:
+    """Entries that are no longer held are closed, new ones opened; nothing that was ever held back is forgotten."""
+    named = (
+        f"select coalesce({contract.key}, '') as row_key, coalesce({contract.identity}, '') as entry_key from {table}"
+    )
+    con.execute(
+        f"""
+        update quality.quarantine_history as entry set
+            closed_on = $as_of,
+            closed_how = case
+                when exists (
+                    from ({named}) as t join failing as f on t.row_key = f.record_key
+                    where f.is_waived and f.rule_id = entry.rule_id and t.entry_key = entry.entry_key
+                ) then 'waived'
+                when exists (from ({named}) as t where t.entry_key = entry.entry_key) then 'mended'
+                else 'withdrawn'
+            end
+        where
+            entry.table_name = $table and entry.closed_on is null
+            and not exists (
+                from quality.quarantine as held
+                where held.table_name = $table and held.rule_id = entry.rule_id and held.entry_key = entry.entry_key
+            )
+        """,
+        {"as_of": as_of, "table": table},
+    )
+    con.execute(
+        """
+        insert into quality.quarantine_history by name
+        select
+            held.table_name, held.rule_id, held.entry_key, held.reporting_institution,
+            min(held.check_name) as check_name, min(held.reason_es) as reason_es, min(held.reason_en) as reason_en,
+            arg_min(held.record, held.record_key) as record, min(held.snapshot_id) as snapshot_id, $as_of as opened_on
+        from quality.quarantine as held
+        where
+            held.table_name = $table
+            and not exists (
+                from quality.quarantine_history as entry
+                where entry.table_name = $table and entry.closed_on is null and entry.rule_id = held.rule_id
+                    and entry.entry_key = held.entry_key
+            )
+        group by held.table_name, held.rule_id, held.entry_key, held.reporting_institution
+        order by held.rule_id, held.entry_key
+        """,
+        {"as_of": as_of, "table": table},
+    )
+    con.execute(
+        "update quality.quarantine as held set opened_on = entry.opened_on from quality.quarantine_history as entry"
+        " where held.table_name = ? and entry.table_name = held.table_name and entry.rule_id = held.rule_id"
+        " and entry.entry_key = held.entry_key and entry.closed_on is null",
         [table],
-    ).fetchall()
-    return [Outcome(*row) for row in rows]
+    )
 
 
-_SHARE = "quarantined_share_is_bearable"
+_SHARE = "quarantined share is bearable"
 
 
 def _share_reason(contract: Contract) -> tuple[str, str]:
@@ -118,36 +240,13 @@ def _share_held_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contr
     reason_es, reason_en = _share_reason(contract)
     bearable = held <= rows * (contract.quarantine_above_pct or 0) / 100
     return Outcome(
-        check_name=_SHARE, name="quarantined share is bearable", severity="critical", is_blocking=True, passed=bearable,
-        rows_checked=rows, rows_failed=held, sample_keys=[], reason_es=reason_es, reason_en=reason_en, level="table",
-        dimension="completeness",
+        rule_id=f"{contract.name}.table.quarantined_share", check_name=_SHARE, level="table", severity="critical",
+        is_blocking=True, dimension="completeness", passed=bearable, rows_checked=rows, rows_failed=held, rows_waived=0,
+        sample_keys=[], reason_es=reason_es, reason_en=reason_en,
+        why_es="Cuando falla tanto, lo roto es la fuente o la regla, y publicar el resto engañaría",
+        why_en="Where so much fails, the source or the rule is broken, and publishing the rest would mislead",
+        mend_es="Revise qué cambió en la fuente antes de aceptar nada.",
     )  # fmt: skip
-
-
-def _quarantine(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule: Rule) -> None:
-    columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
-    source = "held.source" if "source" in columns else "'mef'"
-    as_text = " replace (st_astext(geometry) as geometry)" if "geometry" in columns else ""
-    con.execute(
-        f"""
-        insert into quality.quarantine by name
-        select
-            $table_name as table_name, coalesce(held.{contract.key}, '') as record_key, {source} as source, $rule_id as rule_id,
-            $check_name as check_name, $dimension as dimension, $reason_es as reason_es, $reason_en as reason_en,
-            cast(to_json(held) as varchar) as record, held.snapshot_id as snapshot_id
-        from (select *{as_text} from {table}) as held
-        where {rule.failing}
-        order by held.{contract.key}
-        """,
-        {
-            "table_name": table,
-            "rule_id": rule.rule_id,
-            "check_name": rule.name,
-            "dimension": rule.dimension,
-            "reason_es": rule.reason_es,
-            "reason_en": rule.reason_en,
-        },
-    )
 
 
 def _sample(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule: Rule) -> list[str]:
@@ -163,10 +262,10 @@ def _sample(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule
     return [str(row[0]) for row in found]
 
 
-def _outcome(rule: Rule, passed: bool, rows: int, failed: int, sample: list[str]) -> Outcome:
+def _outcome(rule: Rule, passed: bool, rows: int, failed: int, waived: int, sample: list[str]) -> Outcome:
     return Outcome(
-        rule.check_name, rule.name, rule.severity, rule.is_blocking, passed, rows, failed, sample, rule.reason_es,
-        rule.reason_en, rule.level, rule.dimension,
+        rule.rule_id, rule.name, rule.level, rule.severity, rule.is_blocking, rule.dimension, passed, rows, failed, waived,
+        sample, rule.reason_es, rule.reason_en, rule.why_es, rule.why_en, rule.mend_es,
     )  # fmt: skip
 
 

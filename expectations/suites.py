@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from expectations.contracts import Rule
+from expectations.rules import Rule
 
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent import SQLDatasource
     from great_expectations.expectations.expectation import Expectation
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+_SAMPLE = 20  # failing keys or values that are stored of each expectation
 
 
 class SuiteError(Exception):
@@ -36,8 +39,16 @@ class Counted:
     rows_failed: int
 
 
-def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Sequence[Rule]) -> list[Counted]:
-    """Validate `table` (`schema.name`) against rules; counts in the order of the rules.
+@dataclass(frozen=True)
+class SuiteRun:
+    """One validation: counts in the order of the rules, and Great Expectations' own results, ready for JSON."""
+
+    counted: list[Counted]
+    results: list[dict[str, Any]]
+
+
+def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Sequence[Rule]) -> SuiteRun:
+    """Validate `table` (`schema.name`) against rules.
 
     Great Expectations sees a view without geometry columns: its dialect cannot reflect them.
     """
@@ -75,8 +86,9 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
         for cursor in cursors:  # an open one keeps a transaction, and the build could not be checkpointed
             cursor.close()
         con.execute(f"drop view checks.{name}")
-    by_rule = {str(r.expectation_config.meta["rule_id"]): r for r in results if r.expectation_config}
-    return [_counted(rule, by_rule[rule.rule_id].to_json_dict()) for rule in rules]
+    by_rule = {str(r.expectation_config.meta["rule_id"]): r.to_json_dict() for r in results if r.expectation_config}
+    found = [by_rule[rule.rule_id] for rule in rules]
+    return SuiteRun([_counted(rule, r) for rule, r in zip(rules, found, strict=True)], [_kept(r) for r in found])
 
 
 def _datasource(
@@ -134,6 +146,25 @@ def _counted(rule: Rule, result: dict[str, Any]) -> Counted:
     else:
         failed = int(found["unexpected_count"]) if found["element_count"] else 0  # null for a table without rows
     return Counted(rule, bool(result["success"]), failed)
+
+
+def _kept(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as it is stored: the expectation, what was found, a sample. Without times, which would differ each night."""
+    found = dict(result["result"])
+    details = found.pop("details", None) or {}
+    sample = details.get("unexpected_rows") or found.get("partial_unexpected_list") or []
+    for bulky in ("partial_unexpected_list", "partial_unexpected_counts", "partial_unexpected_index_list"):
+        found.pop(bulky, None)
+    config = result["expectation_config"]
+    return {
+        "expectation": config["type"],
+        "kwargs": {k: v for k, v in config["kwargs"].items() if k != "batch_id"},
+        "meta": config["meta"],
+        "severity": config.get("severity"),
+        "success": result["success"],
+        "result": found,
+        "sample": sample[:_SAMPLE],
+    }
 
 
 def _messages(info: Any) -> str:

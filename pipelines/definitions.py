@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.models import model_assets
 from assets.published import published_warehouse
+from assets.quality_site import quality_site
 from assets.sources.raw import raw_assets
 from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from assets.submission_answers import submission_answers
@@ -29,7 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
-    models = [*model_assets(layers), published_warehouse(layers), submission_answers]
+    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site]
     assets = [*raw_assets(layers, fiscal_years), *models]
     model_keys = [key for definition in models for key in definition.keys]
     return dg.Definitions(
@@ -47,6 +48,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 policies=_policies(),
                 token_variables=_token_variables(settings),
                 insecure_hosts=list(settings.insecure_hosts),
+                quality_url=settings.quality_url,
             ),
             "warehouse": WarehouseResource(database=str(settings.warehouse.published), data_dir=str(settings.data_dir)),
         },

@@ -1,4 +1,4 @@
-"""`make docs`: a page a source institution, from its register.
+"""`make docs`: a page a source institution, from its register, and the protocol from its contracts.
 
 Belongs here: writing docs/sources and the list of assumptions. Does not: anything a person writes.
 """
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from assets.build import inputs_of
 from assets.names import raw_key, table_key
 from assets.sources.register import ROOT, Register, SourceLayer, all_layers, all_registers
 from dbt_like_sql.runner import load_models
+from pipelines.protocol_docs import protocol_pages
 
 _BEGIN, _END = "<!-- made from the registers by `make docs` -->\n", "<!-- end -->"
 _HOW = {
@@ -36,7 +36,8 @@ def pages(root: Path) -> dict[Path, str]:
         folder / f"{name}.md": _page(all_registers()[name], layers) for name, layers in sorted(by_institution.items())
     }
     assumptions = root / "docs" / "assumptions.md"
-    return made | {folder / "README.md": _index(by_institution), assumptions: _assumptions(assumptions)}
+    made |= {folder / "README.md": _index(by_institution), assumptions: _assumptions(assumptions)}
+    return made | protocol_pages(root)
 
 
 def _index(by_institution: dict[str, list[SourceLayer]]) -> str:
@@ -79,7 +80,7 @@ def _page(register: Register, layers: Sequence[SourceLayer]) -> str:
 
 
 def _section(layer: SourceLayer) -> list[str]:
-    models = [t for t, m in load_models().items() if f"raw.{layer.table}" in inputs_of(m)]
+    models = [t for t, m in load_models().items() if f"raw.{layer.table}" in m.inputs]
     contracts = sorted({str(load_models()[t].about.contract) for t in models if load_models()[t].about.contract})
     facts = {
         "Título": layer.title_es,

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.names import PUBLISHED
+from assets.quality_pages import LATEST
 from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
 from pipelines.definitions import build_definitions
@@ -180,6 +181,8 @@ class Report:
     def closing(self, published: bool, seconds: float) -> None:
         """Where the file is, or that nothing changed."""
         if published:
+            site = self.settings.data_dir / "quality" / LATEST / "index.html"
+            self.console.print(f"Quality report {site}", soft_wrap=True)
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
             self.console.print(

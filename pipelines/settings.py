@@ -34,6 +34,7 @@ class Settings:
     attempts: int
     insecure_hosts: tuple[str, ...] = ()
     token_variables: tuple[str, ...] = ()
+    quality_url: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -50,6 +51,7 @@ class Settings:
             read_timeout_seconds=_number(env, "RESTAURACION_READ_TIMEOUT_SECONDS", 120, 0.1, 3_600),
             attempts=int(_number(env, "RESTAURACION_HTTP_ATTEMPTS", 4, 1, 20)),
             insecure_hosts=tuple(h.strip() for h in env.get("RESTAURACION_INSECURE_HOSTS", "").split(",") if h.strip()),
+            quality_url=env.get("RESTAURACION_QUALITY_URL") or "",
             token_variables=tuple(sorted(name for name in env if name.startswith(TOKEN_PREFIX) and env[name])),
         )
 

@@ -10,8 +10,12 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 
 from rich.console import Console
@@ -21,16 +25,35 @@ from pipelines.settings import Settings
 from sandbox.serving import sandbox_environment
 
 
+@contextmanager
+def _quality_pages(env: dict[str, str], port: int) -> Iterator[None]:
+    """The folder of quality sites on loopback, since a browser follows no link from the UI to a file."""
+    folder = Settings.from_env(env).data_dir / "quality"
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        env["RESTAURACION_QUALITY_URL"] = f"http://127.0.0.1:{port}"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library calls it so
+        """Requests for pages are no news in the terminal of the UI."""
+
+
 def main() -> int:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="The Dagster UI against the sandbox.")
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
-    with sandbox_environment(arguments.scale) as env:
+    with sandbox_environment(arguments.scale) as env, _quality_pages(env, arguments.port + 1):
         env |= dagster_home(Settings.from_env(env).data_dir, env)
         Console().print(
-            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s"
+            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s, "
+            f"the quality report at http://127.0.0.1:{arguments.port + 1}/latest/"
         )
         dagster = Path(sys.executable).with_name("dagster")
         command = [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(arguments.port)]

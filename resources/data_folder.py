@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, MetadataValue
 from pydantic import Field
 
 from resources.errors import MixedOrigin
@@ -30,6 +30,9 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
     policies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="How each host wants to be treated")
     token_variables: dict[str, str] = Field(
         default_factory=dict, description="Host -> environment variable of its token; the token itself stays there"
+    )
+    quality_url: str = Field(
+        "", description="Where the folder quality/ is served; empty where it is opened from the disk"
     )
     insecure_hosts: list[str] = Field(default_factory=list, description="Hosts whose certificate is NOT verified")
 
@@ -65,6 +68,12 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             read_timeout=self.read_timeout_seconds, attempts=self.attempts, policies=policies, tokens=tokens,
             insecure_hosts=frozenset(self.insecure_hosts),
         )  # fmt: skip
+
+    def quality_page(self, page: str) -> MetadataValue:
+        """A page of the newest quality site, as a link that the UI can follow or a path to open."""
+        if self.quality_url:
+            return MetadataValue.url(f"{self.quality_url.rstrip('/')}/latest/{page}")
+        return MetadataValue.path(str(Path(self.data_dir) / "quality" / "latest" / page))
 
     def snapshots(self) -> SnapshotStore:
         """Stored bodies and ledgers."""

@@ -33,6 +33,22 @@ def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
     return _excel(source, body, name) if name.lower().endswith(".xlsx") else _delimited(source, body, name)
 
 
+def read_sheet(source: str, stream: BinaryIO, name: str, sheet: str) -> pl.DataFrame:
+    """Rows of one sheet of a workbook; none where the file is no workbook or has no such sheet. Raises BrokenFile."""
+    import fastexcel
+
+    if not name.lower().endswith(".xlsx"):
+        return pl.DataFrame()
+    try:
+        book = fastexcel.read_excel(stream.read(_LARGEST))
+        if sheet not in book.sheet_names:
+            return pl.DataFrame()
+        frame = book.load_sheet(sheet, dtypes="string").to_polars()
+    except Exception as error:
+        raise BrokenFile(source, name, str(error).splitlines()[0]) from error
+    return _without_blank_rows(frame.select(pl.all().cast(pl.String)))
+
+
 def decoded(body: bytes) -> str:
     """Text of unknown origin: UTF-8 with or without a mark, else Windows' Latin-1."""
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from assets.sources.register import SourceLayer
-from assets.sources.submissions import to_template
+from assets.sources.submissions import SHEETS, to_template
 from resources import arcgis, consulta_amigable, json_api, tables, vectors, wfs
 from resources.arcgis import ArcGIS
 from resources.downloads import Downloads
@@ -96,7 +96,7 @@ class Doors:
         """The rows of stored bodies, page by page, in the source's own column names."""
         source, parts = layer.source, of.parts
         if layer.kind == "inbox":
-            return iter([to_template(self._file_rows(source, of))])
+            return iter([self._submitted(layer, of)])
         if DROPPED in of.parameters:
             return iter([self._file_rows(source, of)])
         if layer.kind == "arcgis":
@@ -108,6 +108,15 @@ class Doors:
         if layer.kind == "html_table":
             return iter([consulta_amigable.read_export(source, self.store.read(_file(parts)))])
         return iter([self._file_rows(source, of)])
+
+    def _submitted(self, layer: SourceLayer, of: Draft | Manifest) -> pl.DataFrame:
+        """A submission's areas, or the rows of another sheet of the template; only a workbook has one."""
+        if not layer.sheet:
+            return to_template(self._file_rows(layer.source, of))
+        part, name = _file(of.parts), str(of.parameters[FILE])
+        with self.store.open(part) as stream:
+            rows = tables.read_sheet(layer.source, stream, name, layer.sheet)
+        return to_template(rows, SHEETS[layer.sheet])
 
     def _file_rows(self, source: str, of: Draft | Manifest) -> pl.DataFrame:
         """Rows of a file of geometries or of a table, by its name."""

@@ -208,7 +208,7 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
                     [np.minimum(bounds[:2], boxes[:, :2].min(0)), np.maximum(bounds[2:], boxes[:, 2:].max(0))]
                 )
         yield frame
-    if rows == 0:
+    if rows == 0 and not layer.sheet:  # a submission need not have every sheet
         raise EmptyAnswer(layer.source)
     if drawn and outside > drawn / 2 and layer.kind != "inbox":  # a submission's rows are judged one by one
         raise OutsidePeru(layer.source, outside, drawn, tuple(float(b) for b in bounds))

@@ -64,6 +64,7 @@ class SourceLayer(Model):
     keep_where: str | None = Field(None, description="csv: rows that raw keeps; the whole file is summed beside them")
     totals_by: list[str] = Field(default_factory=list, description="csv: columns by which the whole file is summed")
     totals_of: list[str] = Field(default_factory=list, description="csv: amounts that are summed")
+    sheet: str | None = Field(None, description="inbox: sheet of the template that is read, beside its first")
     declared_columns_only: bool = Field(default=False, description="csv: raw holds the columns of `fields` alone")
     fields: dict[str, str]
     cadence: str
@@ -118,7 +119,7 @@ class SourceLayer(Model):
     @property
     def has_geometry(self) -> bool:
         """Rows carry a geometry."""
-        return self.kind in {"arcgis", "wfs", "vector_file", "inbox"}
+        return self.kind in {"arcgis", "wfs", "vector_file"} or (self.kind == "inbox" and not self.sheet)
 
     @property
     def required_columns(self) -> list[str]:

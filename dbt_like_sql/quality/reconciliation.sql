@@ -91,6 +91,43 @@ witnesses as (
     cross join seeds.reconciliation_tolerances as measures
 ),
 
+-- what each institution states in all that it sent, beside what was accepted of it and what its polygons measure
+stated as (
+    select
+        received.reporting_institution,
+        sum(exact(received.declared_ha)) as declared_ha
+    from staging.std_areas as received
+    group by received.reporting_institution
+),
+
+accepted_ground as (
+    select
+        kept.reporting_institution,
+        sum(exact(kept.declared_ha)) as declared_ha,
+        sum(exact(kept.declared_ha)) filter (where kept.geometry_kind = 'polygon') as declared_of_polygons_ha,
+        sum(exact(kept.geometry_ha)) as drawn_ha
+    from accepted.std_areas as kept
+    group by kept.reporting_institution
+),
+
+hectares_compared as (
+    select
+        stated.reporting_institution,
+        tolerances.measure,
+        tolerances.warn_above_pct,
+        case
+            when tolerances.measure = 'declared_ha' then coalesce(accepted_ground.declared_ha, 0)
+            else accepted_ground.drawn_ha
+        end as ours_ha,
+        case
+            when tolerances.measure = 'declared_ha' then stated.declared_ha
+            else accepted_ground.declared_of_polygons_ha
+        end as official_ha
+    from stated
+    left join accepted_ground on stated.reporting_institution = accepted_ground.reporting_institution
+    cross join seeds.hectare_tolerances as tolerances
+),
+
 compared as (
     select
         'programme' as scope,
@@ -135,6 +172,7 @@ compared as (
 
 select
     compared.scope,
+    cast(null as varchar) as reporting_institution,
     compared.fiscal_year,
     compared.programme_code,
     compared.measure,
@@ -142,6 +180,9 @@ select
     compared.official_pen,
     compared.ours_pen - compared.official_pen as difference_pen,
     100 * abs(compared.ours_pen - compared.official_pen) / nullif(compared.official_pen, 0) as difference_pct,
+    cast(null as double) as ours_ha,
+    cast(null as double) as official_ha,
+    cast(null as double) as difference_ha,
     tolerances.warn_above_pct,
     tolerances.block_above_pct,
     case
@@ -159,4 +200,27 @@ select
     end as status
 from compared
 left join seeds.reconciliation_tolerances as tolerances on compared.measure = tolerances.measure
-order by compared.scope, compared.fiscal_year, compared.programme_code, compared.measure
+union all
+select
+    'institution' as scope,
+    hectares.reporting_institution,
+    cast(null as integer) as fiscal_year,
+    cast(null as varchar) as programme_code,
+    hectares.measure,
+    cast(null as decimal(18, 2)) as ours_pen,
+    cast(null as decimal(18, 2)) as official_pen,
+    cast(null as decimal(18, 2)) as difference_pen,
+    100 * abs(hectares.ours_ha - hectares.official_ha) / nullif(hectares.official_ha, 0) as difference_pct,
+    hectares.ours_ha,
+    hectares.official_ha,
+    hectares.ours_ha - hectares.official_ha as difference_ha,
+    hectares.warn_above_pct,
+    cast(null as double) as block_above_pct,
+    case
+        when hectares.official_ha is null or hectares.ours_ha is null then 'no_official_total'
+        when hectares.ours_ha = hectares.official_ha then 'equal'
+        when 100 * abs(hectares.ours_ha - hectares.official_ha) > hectares.warn_above_pct * hectares.official_ha then 'warn'
+        else 'within_tolerance'
+    end as status
+from hectares_compared as hectares
+order by scope, reporting_institution, fiscal_year, programme_code, measure

@@ -2,6 +2,7 @@
 with features as (
     select
         'minam' as source,
+        'minam' as reporting_institution,
         minam.layer_name,
         minam.source_row,
         minam.source_record_id,
@@ -14,6 +15,7 @@ with features as (
     union all
     select
         'serfor' as source,
+        'serfor' as reporting_institution,
         serfor.layer_name,
         serfor.source_row,
         serfor.source_record_id,
@@ -26,6 +28,7 @@ with features as (
     union all
     select
         'submissions' as source,
+        submitted.reporting_institution,
         submitted.layer_name,
         submitted.source_row,
         submitted.source_record_id,
@@ -34,7 +37,7 @@ with features as (
         submitted.geometry_fault,
         submitted.ubigeo_at_source,
         submitted.snapshot_id
-    from staging.stg_submissions__features as submitted
+    from accepted.stg_submissions__features as submitted
 ),
 
 repaired as (
@@ -98,7 +101,8 @@ shaped as (
         numbered.geometry,
         coalesce(numbered.shape_hash, 'none') as shape_hash,
         coalesce(numbered.part_number, 1) as part_number,
-        case when measured.geometry_kind = 'polygon' then hectares(numbered.geometry) end as geometry_ha
+        case when measured.geometry_kind = 'polygon' then hectares(numbered.geometry) end as geometry_ha,
+        case when measured.geometry_kind = 'polygon' then st_npoints(numbered.geometry) end as vertex_count
     from measured
     left join numbered on measured.feature_key = numbered.feature_key
 ),
@@ -110,7 +114,8 @@ named as (
         row_number() over (
             partition by shaped.record_key, shaped.shape_hash
             order by shaped.layer_name, shaped.source_row, shaped.part_number
-        ) as copy_number
+        ) as copy_number,
+        dense_rank() over (partition by shaped.source, shaped.shape_hash order by shaped.record_key) as record_number
     from shaped
 )
 
@@ -118,6 +123,7 @@ select
     'A' || left(md5(named.record_key || '|' || named.shape_hash || '|' || named.copy_number), 15) as area_id,
     named.record_key,
     named.source,
+    named.reporting_institution,
     named.source_record_id,
     named.layer_name,
     named.source_row,
@@ -147,8 +153,13 @@ select
     named.lat_max,
     records.ubigeo as declared_ubigeo,
     named.copy_number > 1 as is_exact_copy,
+    named.geometry_kind = 'polygon' and named.record_number > 1 as is_copy_of_another_record,
+    named.vertex_count,
+    case when named.geometry_kind != 'admin_unit' then st_intersects(districts.geometry, named.geometry) end
+        as touches_declared_district,
     records.record_key is not null as has_accepted_record,
     named.snapshot_id
 from named
 left join accepted.std_initiatives as records on named.record_key = records.record_key
+left join accepted.stg_inei__districts as districts on records.ubigeo = districts.ubigeo
 order by area_id

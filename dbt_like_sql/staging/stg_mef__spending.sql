@@ -64,7 +64,13 @@ select
         amount(lines.accrued_04_pen), amount(lines.accrued_05_pen), amount(lines.accrued_06_pen),
         amount(lines.accrued_07_pen), amount(lines.accrued_08_pen), amount(lines.accrued_09_pen),
         amount(lines.accrued_10_pen), amount(lines.accrued_11_pen), amount(lines.accrued_12_pen)
-    ] as accrued_by_month_pen
+    ] as accrued_by_month_pen,
+    coalesce(lines.accrued_pen, '0') != '0' and row_number() over (
+        partition by
+            lines._partition, spending_id, lines.initial_pen, lines.modified_pen, lines.certified_pen, lines.committed_pen,
+            lines.accrued_pen, lines.paid_pen
+        order by lines._row
+    ) > 1 as is_exact_copy
 from raw.mef__budget_execution as lines
 left join followed as by_code on given(lines.programme_code) = by_code.programme_code
 left join followed as by_name on folded(lines.programme_name) = folded(by_name.programme_name)

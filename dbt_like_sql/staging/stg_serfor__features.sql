@@ -16,6 +16,14 @@ select
     given_number(features.target_ha) as target_ha,
     given_number(features.declared_ha) as declared_ha,
     upper(cast(features.field_checked as varchar)) in ('1', 'SI', 'SÍ') as is_field_checked,
+    given(cast(features.tenure as varchar)) as tenure_at_source,
+    given(cast(features.activities as varchar)) as activities_at_source,
+    cast(null as boolean) as has_consent,
+    cast(null as varchar) as funder,
+    cast(null as decimal(18, 2)) as funded_pen,
+    cast(null as integer) as report_year,
+    cast(null as varchar) as source_document,
+    lima_date(features._received_at) as received_on,
     features.geometry,
     features._geometry_fault as geometry_fault
 from raw.serfor__restoration_areas as features

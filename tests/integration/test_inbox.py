@@ -18,7 +18,8 @@ from starlette.responses import Response
 
 from assets.sources.raw import CHECK
 from assets.sources.register import SourceLayer, all_layers
-from assets.sources.submissions import TEMPLATE, choices
+from assets.sources.submissions import SHEETS, choices
+from expectations.contracts import read_contract
 from pipelines.inbox_sensor import inbox_sensor
 from pipelines.template import write_template
 from resources.esri import read_geometries
@@ -173,18 +174,19 @@ def _export(world: World, path: Path) -> None:
 
 
 def test_the_template_comes_back_as_it_was_filled_in(tmp_path: Path) -> None:
-    """Drop-downs offer the code lists, and the workbook's own columns are those the inbox knows."""
+    """Drop-downs offer the code lists, and the workbook's own columns are those the contracts ask for."""
     path = write_template(tmp_path / "plantilla.xlsx")
     book = openpyxl.load_workbook(path)
-    sheet = book["Iniciativas"]
-    assert [c.value for c in sheet[1]] == [asked.name for asked in TEMPLATE]
-    lists = {c[0].value: [x.value for x in c[1:] if x.value is not None] for c in book["Listas"].iter_cols()}
-    for asked in TEMPLATE:
-        if asked.code_list:
-            assert lists[asked.code_list] == choices(asked.code_list)
-    drop_downs = [v for v in sheet.data_validations.dataValidation if v.type == "list"]
-    assert len(drop_downs) == sum(a.code_list is not None for a in TEMPLATE)
-    assert all(c.comment and c.comment.text for c in sheet[1]), "Spanish help on each column"
+    lists = {c[0].value: [str(x.value) for x in c[1:] if x.value is not None] for c in book["Listas"].iter_cols()}
+    for name, contract in SHEETS.items():
+        sheet, form = book[name], read_contract(contract).form
+        assert [c.value for c in sheet[1]] == [field.form_name for field in form]
+        for field in form:
+            if field.choices:
+                assert lists[str(field.form_name)] == choices(field)
+        drop_downs = [v for v in sheet.data_validations.dataValidation if v.type == "list"]
+        assert len(drop_downs) == sum(bool(f.choices) for f in form) > 0
+        assert all(c.comment and c.comment.text for c in sheet[1]), "Spanish help on each column"
 
 
 # -- the sensor -------------------------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: di
     stayed = look(sensor, grown.cursor)
     assert stayed.run_requests
     selected = {key.to_user_string() for key in stayed.run_requests[0].asset_selection or []}
-    assert selected == {RAW, "published_warehouse"}
+    assert selected == {RAW, "raw_submissions__indicators", "published_warehouse"}
     assert not look(sensor, stayed.cursor).run_requests, "it was asked for once"
     (folder / f"a.csv{'.respuesta.xlsx'}").write_bytes(b"answer")
     assert not look(sensor, stayed.cursor).run_requests, "an answer is no submission"

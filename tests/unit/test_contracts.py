@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
+from dbt_like_sql.runner import engine_tables
 from expectations.contracts import ContractError, contract_names, read_contract, schema_errors
 from expectations.quarantine import enforce
 from resources.warehouse import connect
@@ -21,11 +23,11 @@ schema:
     customProperties: [{property: key, value: id}, {property: quarantine_above_pct, value: 60}]
     quality:
       - {name: some rows, type: library, metric: rowCount, mustBeGreaterThan: 0, severity: critical, dimension: completeness,
-         description: none, customProperties: [{property: reason_es, value: ninguna}]}
+         description: none, customProperties: [{property: reason_es, value: ninguna}, {property: why_es, value: porque}, {property: why_en, value: because}]}
       - {name: size is small, type: sql, query: 'select count(*) from ${object} where size > 10', mustBe: 0,
-         severity: critical, dimension: accuracy, description: too large, customProperties: [{property: reason_es, value: muy grande}]}
+         severity: critical, dimension: accuracy, description: too large, customProperties: [{property: reason_es, value: muy grande}, {property: why_es, value: porque}, {property: why_en, value: because}]}
       - {name: code has digits, type: sql, query: "select count(*) from ${object} where not regexp_full_match(code, '[0-9]{2}')",
-         mustBe: 0, severity: warning, dimension: conformity, description: no digits, customProperties: [{property: reason_es, value: sin dígitos}]}
+         mustBe: 0, severity: warning, dimension: conformity, description: no digits, customProperties: [{property: reason_es, value: sin dígitos}, {property: why_es, value: porque}, {property: why_en, value: because}]}
     properties:
       - {name: id, logicalType: string, unique: true}
       - name: code
@@ -35,7 +37,7 @@ schema:
         logicalType: string
         quality:
           - {name: kind is known, type: library, metric: invalidValues, arguments: {validValues: [a, b]}, mustBe: 0,
-             severity: critical, dimension: conformity, description: unknown, customProperties: [{property: reason_es, value: desconocido}]}
+             severity: critical, dimension: conformity, description: unknown, customProperties: [{property: reason_es, value: desconocido}, {property: why_es, value: porque}, {property: why_en, value: because}]}
 """
 
 
@@ -67,12 +69,10 @@ def test_great_expectations_and_quarantine_count_alike_beyond_two_hundred_rows(t
         " case when i % 11 = 0 then 'z' else 'a' end as kind, 'snap' as snapshot_id, 'src' as source,"
         " st_point(-76, -12) as geometry from range(3000) t(i)"
     )
-    for table, columns in (
-        ("check_results", "table_name varchar, check_name varchar, rule_id varchar, contract varchar, level varchar, severity varchar, is_blocking boolean, dimension varchar, passed boolean, rows_checked bigint, rows_failed bigint, sample_keys varchar[], reason_es varchar, reason_en varchar"),
-        ("quarantine", "table_name varchar, record_key varchar, source varchar, rule_id varchar, check_name varchar, dimension varchar, reason_es varchar, reason_en varchar, record varchar, snapshot_id varchar"),
-    ):  # fmt: skip
-        con.execute(f"create table quality.{table} ({columns})")
-    outcomes = {o.check_name: o for o in enforce(con, "staging.things", contract)}
+    for table, about in engine_tables().items():
+        if table.startswith("quality."):
+            con.execute(f"create table {table} ({', '.join(f'{c.name} {c.type}' for c in about.columns)})")
+    outcomes = {o.name: o for o in enforce(con, "staging.things", contract, dt.date(2026, 1, 1))}
     by_hand = con.execute(
         "select count(*) filter (where size > 10), count(*) filter (where code is null), count(*) filter (where kind = 'z'),"
         " count(*) filter (where size > 10 or code is null or kind = 'z') from staging.things"
@@ -96,6 +96,7 @@ def test_great_expectations_and_quarantine_count_alike_beyond_two_hundred_rows(t
     ("old", "new", "words"),
     [
         ("severity: warning", "severity: grave", "severity critical or warning"),
+        ("size > 10", "size > ${limit}", "no threshold"),
         ("select count(*) from ${object} where size > 10", "select id from ${object}", "must read: select count"),
         ("metric: rowCount", "metric: freshness", "not supported"),
         ("kind: DataContract", "kind: DataContract\nsurprise: 1", "surprise"),
