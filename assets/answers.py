@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -20,6 +20,7 @@ from expectations.contracts import read_contract
 from resources.inbox import Inbox, answer_path
 
 _STATE = ".respuestas.json"
+_CONTRACTS = ("submissions", "initiatives", "areas", "indicator_values")
 _GENERAL_ADVICE = "Corrija el dato y vuelva a dejar el archivo con el mismo nombre."
 
 _CONSEQUENCE = (
@@ -38,12 +39,23 @@ with held as (
     from quality.quarantine
     where source = 'submissions'
 ),
+warned as (
+    select areas.source_row, told.rule_id
+    from staging.std_areas as areas
+    inner join quality.warnings as told on told.record_key in (areas.area_id, areas.record_key)
+    where areas.source = 'submissions' and areas.layer_name = $submission
+    union
+    select features.source_row, told.rule_id
+    from staging.stg_submissions__features as features
+    inner join quality.warnings as told on told.record_key = features.row_key
+    where features.submission = $submission
+),
 reasons as (
     select features.source_row, held.rule_id, held.reason_es
     from staging.stg_submissions__features as features
     inner join held
         on
-            (held.table_name = 'staging.std_areas' and held.submission = features.submission and held.source_row = features.source_row)
+            (held.table_name in ('staging.std_areas', 'staging.stg_submissions__features') and held.submission = features.submission and held.source_row = features.source_row)
             or (held.table_name = 'staging.std_initiatives' and held.source_record_id is not distinct from features.source_record_id)
     where features.submission = $submission
 ),
@@ -60,8 +72,9 @@ placed as (
     group by areas.source_row
 )
 select
+    'Iniciativas' as hoja,
     features.file_row::bigint as fila,
-    split_part(features.source_record_id, ':', 2) as codigo,
+    features.own_code as codigo,
     features.name as nombre,
     placed.initiative_id as iniciativa,
     placed.area_count as areas,
@@ -72,11 +85,29 @@ select
     (
         select list_sort(list(distinct {'rule_id': r.rule_id, 'reason_es': r.reason_es}))
         from reasons as r where r.source_row = features.source_row
-    ) as reasons
+    ) as reasons,
+    (select list_sort(list(distinct w.rule_id)) from warned as w where w.source_row = features.source_row) as warnings
 from staging.stg_submissions__features as features
 left join placed on features.source_row = placed.source_row
 where features.submission = $submission
 order by features.source_row
+"""
+_INDICATORS = """
+select
+    'Indicadores' as hoja,
+    given.file_row as fila,
+    given.own_code as codigo,
+    given.indicator_at_source as nombre,
+    kept.initiative_id as iniciativa,
+    (
+        select list_sort(list(distinct {'rule_id': held.rule_id, 'reason_es': held.reason_es}))
+        from quality.quarantine as held
+        where held.table_name = 'staging.stg_submissions__indicators' and held.record_key = given.value_key
+    ) as reasons
+from staging.stg_submissions__indicators as given
+left join core.indicator_values as kept on given.value_key = kept.value_key
+where given.layer_name = $submission
+order by given.source_row
 """
 _STATUS = """
 select last_error, last_good_at, (select release_id from meta.releases order by published_at desc limit 1)
@@ -96,12 +127,14 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
                 continue  # it came after this run had looked
             rows = con.execute(_ROWS, {"submission": submission}).pl()
             accepted, rejected = _judged(rows)
+            values, wrong_values = _judged(con.execute(_INDICATORS, {"submission": submission}).pl())
+            rejected = pl.concat([rejected, wrong_values])
             came[submission] = {"accepted": accepted.height, "rejected": rejected.height}
-            facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json()]
+            facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json(), str(values.height)]
             content = hashlib.sha256("\0".join(facts).encode()).hexdigest()
             if answered.get(submission) == content and answer_path(path).exists():
                 continue
-            _write(answer_path(path), path.name, status[0], str(status[2]), accepted, rejected)
+            _write(answer_path(path), path.name, status[0], str(status[2]), accepted, rejected, values.height)
             answered[submission] = content
     if came:
         scratch = state_path.with_suffix(".part")
@@ -111,13 +144,21 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
 
 
 def _advice() -> Mapping[str, str]:
-    return {r.rule_id: r.mend_es for name in ("initiatives", "areas") for r in read_contract(name).rules if r.mend_es}
+    return {r.rule_id: r.mend_es for name in _CONTRACTS for r in read_contract(name).rules if r.mend_es}
+
+
+def _to_improve(rule_ids: Sequence[str] | None, meanings: Mapping[str, str]) -> str:
+    return "; ".join(dict.fromkeys(meanings[rule] for rule in rule_ids or ()))
 
 
 def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Accepted rows, and rejected rows with what happened and what to do."""
     advice = _advice()
-    accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons")
+    accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons", "hoja")
+    if "warnings" in accepted.columns:
+        meanings = {r.rule_id: r.reason_es for name in _CONTRACTS for r in read_contract(name).rules}
+        told = pl.Series("por_mejorar", [_to_improve(w, meanings) for w in accepted["warnings"].to_list()], dtype=pl.String)
+        accepted = accepted.drop("warnings").with_columns(told)
     said = []
     for row in rows.filter(pl.col("iniciativa").is_null()).iter_rows(named=True):
         reasons = row["reasons"] or []
@@ -125,6 +166,7 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         mends = dict.fromkeys(advice[r["rule_id"]] for r in own if r["rule_id"] in advice)
         said.append(
             {
+                "hoja": row["hoja"],
                 "fila": row["fila"],
                 "codigo": row["codigo"],
                 "nombre": row["nombre"],
@@ -132,12 +174,25 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
                 "que_hacer": " ".join(mends) or _GENERAL_ADVICE,
             }
         )
-    schema = {"fila": pl.Int64, "codigo": pl.String, "nombre": pl.String, "que_paso": pl.String, "que_hacer": pl.String}
+    schema = {
+        "hoja": pl.String,
+        "fila": pl.Int64,
+        "codigo": pl.String,
+        "nombre": pl.String,
+        "que_paso": pl.String,
+        "que_hacer": pl.String,
+    }
     return accepted, pl.DataFrame(said, schema=schema)
 
 
 def _write(
-    path: Path, name: str, error: str | None, release: str, accepted: pl.DataFrame, rejected: pl.DataFrame
+    path: Path,
+    name: str,
+    error: str | None,
+    release: str,
+    accepted: pl.DataFrame,
+    rejected: pl.DataFrame,
+    indicator_values: int,
 ) -> None:
     """The workbook, in one step: nobody opens half of it."""
     scratch = path.with_name(f".{path.name}.part")
@@ -149,6 +204,7 @@ def _write(
         lines = [
             ("Archivo", name),
             ("Filas aceptadas", accepted.height),
+            ("Valores de indicadores aceptados", indicator_values),
             ("Filas por corregir", rejected.height),
             ("Publicación", release),
         ]
@@ -167,9 +223,9 @@ def _write(
             sheet.write(number, 0, label, bold)
             sheet.write(number, 1, value, wrap)
         for title, frame in (("Aceptadas", accepted), ("Por corregir", rejected)):
-            widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520}
+            widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520, "por_mejorar": 520}
             frame.write_excel(
                 book, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
-                column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer"}},
+                column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer", "por_mejorar"}},
             )  # fmt: skip
     os.replace(scratch, path)

@@ -38,6 +38,7 @@ with written as (
 
 select
     'submissions|' || written.submission || '|' || written.source_row as row_key,
+    'submissions' as source,
     written.submission,
     written.submission as layer_name,
     cast(written.file_row as bigint) as object_id,
