@@ -157,7 +157,9 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons", "hoja")
     if "warnings" in accepted.columns:
         meanings = {r.rule_id: r.reason_es for name in _CONTRACTS for r in read_contract(name).rules}
-        told = pl.Series("por_mejorar", [_to_improve(w, meanings) for w in accepted["warnings"].to_list()], dtype=pl.String)
+        told = pl.Series(
+            "por_mejorar", [_to_improve(w, meanings) for w in accepted["warnings"].to_list()], dtype=pl.String
+        )
         accepted = accepted.drop("warnings").with_columns(told)
     said = []
     for row in rows.filter(pl.col("iniciativa").is_null()).iter_rows(named=True):

@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import sqlglot
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 from sqlglot import exp
 
 from expectations.rules import ContractError, Rule, custom, from_field, from_quality, number
+from expectations.types import polars_type
 
 FOLDER = Path(__file__).parent / "protocol"
 PROTOCOL = ("initiatives", "areas", "indicator_values", "submissions", "spending", "investments")  # what is signed
@@ -101,6 +103,11 @@ class Contract:
     def quarantines(self) -> bool:
         """Rows that break a critical row rule are held back; contracts on finished tables only judge."""
         return self.quarantine_above_pct is not None
+
+    @property
+    def polars_schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
+        """Polars types of its columns."""
+        return {field.name: polars_type(field.type) for field in self.fields}
 
     @property
     def form(self) -> tuple[Field, ...]:

@@ -46,7 +46,8 @@ def to_template(rows: pl.DataFrame, contract: str = "submissions") -> pl.DataFra
     Columns are known by their folded names; those that the template does not ask for are left out. An area also has a WKB
     `geometry`: longitude and latitude become a point where a row has none.
     """
-    form = {str(field.form_name): field for field in read_contract(contract).form}
+    about = read_contract(contract)
+    form = {str(field.form_name): field for field in about.form}
     by_name = {folded(column): column for column in reversed(rows.columns)}
     given: dict[str, str] = {}
     for name, field in form.items():
@@ -55,7 +56,8 @@ def to_template(rows: pl.DataFrame, contract: str = "submissions") -> pl.DataFra
         if named:
             given[name] = (filled or named)[0]
     texts = [
-        (pl.col(given[name]) if name in given else pl.lit(None, pl.String)).cast(pl.String).alias(name) for name in form
+        (pl.col(given[name]) if name in given else pl.lit(None)).cast(about.polars_schema[field.name]).alias(name)
+        for name, field in form.items()
     ]
     number = pl.col(ROW) if ROW in rows.columns else pl.int_range(1, pl.len() + 1)  # features count from 1
     if contract != "submissions":

@@ -11,17 +11,9 @@ from typing import Any
 import polars as pl
 import yaml
 
-FOLDER = Path(__file__).parent
+from expectations.types import polars_type
 
-_POLARS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "varchar": pl.String,
-    "integer": pl.Int32,
-    "bigint": pl.Int64,
-    "double": pl.Float64,
-    "boolean": pl.Boolean,
-    "date": pl.Date,
-    "decimal(18,2)": pl.Decimal(18, 2),
-}
+FOLDER = Path(__file__).parent
 
 
 def seed_names() -> list[str]:
@@ -44,6 +36,5 @@ def read_seed(name: str) -> pl.DataFrame:
     if frame.columns != list(columns):
         raise ValueError(f"seed {name}: columns {frame.columns} differ from its .yml {list(columns)}")
     return frame.with_columns(
-        (pl.col(c) == "true").alias(c) if t == "boolean" else pl.col(c).cast(_POLARS_TYPES[t])
-        for c, t in columns.items()
+        (pl.col(c) == "true").alias(c) if t == "boolean" else pl.col(c).cast(polars_type(t)) for c, t in columns.items()
     )

@@ -11,11 +11,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assets.sources.register import all_layers
 from dbt_like_sql.runner import engine_tables, load_models
 from dbt_like_sql.seeds import read_seed, seed_description, seed_names
-from expectations.contracts import contract_names, read_contract
+from expectations.contracts import PROTOCOL, contract_names, read_contract
+from expectations.rules import DIMENSIONS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pipelines", "assets", "resources", "expectations", "dbt_like_sql", "sandbox")
@@ -173,6 +175,30 @@ def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:
 def test_every_contract_is_enforced_on_some_model() -> None:
     used = {m.about.contract for m in load_models().values() if m.about.contract}
     assert used == set(contract_names())
+
+
+def test_a_column_of_the_protocol_is_described_by_its_contract_alone() -> None:
+    for table, model in load_models().items():
+        if model.about.contract:
+            path = ROOT / "dbt_like_sql" / f"{table.replace('.', '/')}.yml"
+            written = {c["name"]: c for c in yaml.safe_load(path.read_text())["columns"]}
+            fields = {f.name for f in read_contract(model.about.contract).fields}
+            if model.about.contract in PROTOCOL:
+                assert fields <= set(written), f"{table} lacks {fields - set(written)}"
+                assert not [n for n in fields if "es" in written[n]], f"{table} describes what its contract describes"
+
+
+def test_the_protocol_says_everything_of_every_column_and_rule() -> None:
+    for name in PROTOCOL:
+        contract = read_contract(name)
+        assert contract.title_en
+        assert contract.purpose_es
+        assert contract.grain_es
+        for field in contract.fields:
+            assert all((field.title_es, field.title_en, field.meaning_es, field.meaning_en, field.type)), field
+            assert field.requirement != "conditional" or (field.when_es and field.when_en), field
+        for rule in contract.rules:
+            assert all((rule.why_es, rule.why_en, rule.dimension in DIMENSIONS)), rule
 
 
 def test_every_source_is_held_to_the_protocol() -> None:
