@@ -173,7 +173,7 @@ def _institutions(scores: list[dict[str, Any]], failures: list[dict[str, Any]]) 
     for line in (s for s in whole if s["dimension"] == "all"):
         who = line["reporting_institution"]
         ours = [f for f in failures if f["reporting_institution"] == who]
-        asked = dict.fromkeys(f["mend_es"] for f in ours if f["mend_es"])
+        asked = dict.fromkeys(f["mend_es"] or f"Corregir en la fuente: {f['reason_es']}." for f in ours)
         refused = [f for f in ours if f["is_refused"]]
         told.append(
             line
@@ -225,7 +225,10 @@ def _pages(told: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _number(value: float | None, decimals: int = 0) -> str:
-    return "–" if value is None else f"{value:,.{decimals}f}"
+    if value is None:
+        return "–"
+    rounded = round(float(value), decimals)
+    return f"{rounded or 0:,.{decimals}f}"  # no minus before nought
 
 
 def _score(value: float | None) -> str:

@@ -105,6 +105,11 @@ class Contract:
         return self.quarantine_above_pct is not None
 
     @property
+    def judges_deliveries(self) -> bool:
+        """Its rows are somebody's delivery and count in a scorecard; those of finished tables are nobody's."""
+        return self.quarantines or any(field.name == "reporting_institution" for field in self.fields)
+
+    @property
     def polars_schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
         """Polars types of its columns."""
         return {field.name: polars_type(field.type) for field in self.fields}

@@ -22,7 +22,7 @@ def tally(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, instit
     con.execute("delete from quality.rule_counts where table_name = ?", [table])
     con.execute("delete from quality.dimension_counts where table_name = ?", [table])
     used = {rule.dimension for rule in contract.rules if rule.level == "row"}
-    if not used:
+    if not used or not contract.judges_deliveries:
         return
     con.execute(
         "insert into quality.rule_counts by name select ? as table_name, rule_id, institution as reporting_institution,"

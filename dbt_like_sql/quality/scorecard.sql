@@ -68,7 +68,10 @@ scored as (
 
 select
     scored.reporting_institution,
-    coalesce(known.institution_name, replace(scored.reporting_institution, '_', ' ')) as institution_name,
+    coalesce(
+        known.institution_name,
+        upper(scored.reporting_institution[1]) || replace(scored.reporting_institution[2:], '_', ' ')
+    ) as institution_name,
     scored.source,
     scored.contract,
     scored.dimension,
