@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import extraction, files, nightly
+from benchmarks import extraction, files, nightly, quality
 
-ALL = ("nightly", "extraction", "files")
+ALL = ("nightly", "extraction", "files", "quality")
 
 
 def main() -> int:
@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 16.0], help="sizes of the sandbox (nightly)")
     parser.add_argument("--features", type=int, default=100_000, help="polygons of the ArcGIS layer (extraction)")
     parser.add_argument("--rows", type=int, default=files.ROWS, help="lines of the wide budget file (files)")
+    parser.add_argument("--lines", type=int, default=quality.ROWS, help="spending lines under the suite (quality)")
     arguments = parser.parse_args()
     if unknown := set(arguments.which) - set(ALL):
         parser.error(f"no benchmark {sorted(unknown)}; there are {list(ALL)}")
@@ -27,6 +28,8 @@ def main() -> int:
         extraction.measure(arguments.features)
     if "files" in arguments.which:
         files.measure(arguments.rows)
+    if "quality" in arguments.which:
+        quality.measure(arguments.lines)
     return 0
 
 

@@ -124,14 +124,17 @@ def _expectation(rule: Rule, key: str) -> Expectation:
     common: dict[str, Any] = {"meta": {"rule_id": rule.rule_id}, "description": rule.name, "severity": rule.severity}
     if rule.metric == "rowCount":
         return gxe.ExpectTableRowCountToBeBetween(min_value=1, **common)
-    if rule.metric == "duplicateValues":
-        return gxe.ExpectColumnValuesToBeUnique(column=str(rule.column), **common)
     if rule.metric == "nullValues":
         return gxe.ExpectColumnValuesToNotBeNull(column=str(rule.column), **common)
     if rule.metric == "invalidValues":
         return gxe.ExpectColumnValuesToBeInSet(column=str(rule.column), value_set=list(rule.valid_values), **common)
-    failing = str(rule.failing).replace("{", "{{").replace("}", "}}")  # a quantifier is no placeholder
-    query = f"select {key} from {{batch}} where {failing}"
+    if rule.metric == "duplicateValues":
+        # 0.37 s a pass over 5 M lines; the window of ExpectColumnValuesToBeUnique takes 0.76 s (2026-11-23)
+        repeated = f'select "{rule.column}" from {{batch}} group by 1 having count(*) > 1'
+        query = f'select {key} from {{batch}} where "{rule.column}" in ({repeated})'
+    else:
+        failing = str(rule.failing).replace("{", "{{").replace("}", "}}")  # a quantifier is no placeholder
+        query = f"select {key} from {{batch}} where {failing}"
     return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **common)
 
 
@@ -141,7 +144,7 @@ def _counted(rule: Rule, result: dict[str, Any]) -> Counted:
     found = result["result"]
     if rule.metric == "rowCount":
         failed = 0 if result["success"] else 1
-    elif rule.metric == "sql":
+    elif rule.metric in {"sql", "duplicateValues"}:
         failed = int(found["observed_value"])
     else:
         failed = int(found["unexpected_count"]) if found["element_count"] else 0  # null for a table without rows
