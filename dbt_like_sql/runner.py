@@ -62,7 +62,7 @@ class Model:
             raise ModelError(f"{self.table}: reads {sorted(strange)}, which no layer holds")
         return frozenset(tables)
 
-    @property
+    @cached_property
     def needs(self) -> set[str]:
         """What it or a rule of its contract reads; `accepted.x` is `staging.x` without its quarantined rows."""
         compared = read_contract(self.about.contract).reads if self.about.contract else frozenset()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -91,7 +91,7 @@ class Contract:
     rules: tuple[Rule, ...]
     fingerprint: str
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Other tables that rules compare with, `layer.name`."""
         conditions = [
