@@ -112,6 +112,8 @@ _SERFOR_RESTORATION = (
     Field("SUPAPR", "Double", "Superficie aprobada (ha)"),
     Field("SUPMET", "Double", "Superficie meta (ha)"),
     Field("VERCAM", "SmallInteger", "Verificación de campo", ((0, "No"), (1, "Sí"))),
+    Field("TENENC", "SmallInteger", "Tenencia (código FERM)"),
+    Field("ACTIVI", "String", "Actividades (códigos FERM)"),
 )  # fmt: skip
 _DEGRADATION = (Field("OBJECTID", "OID"), Field("GRADO", "String", "Grado"), Field("FUENTE", "String", "Fuente"))
 _ECOSYSTEMS = (

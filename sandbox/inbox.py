@@ -94,6 +94,8 @@ def _rows(
             "meta_ha": f"{hectares * 1.5:.2f}",
             "superficie_ha": f"{hectares:.2f}",
             "verificado_campo": "NO",
+            "tenencia": "Comunal",
+            "actividades": "4;24",
             "observaciones": None,
             "geometry": shape,
         })  # fmt: skip
@@ -126,6 +128,9 @@ def _workbook(path: Path, rows: list[dict[str, Any]]) -> None:
         book.set_properties({"created": dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)})
         frame = pl.DataFrame(_without_geometry(rows), infer_schema_length=None)
         frame.with_columns(pl.all().cast(pl.String)).write_excel(book, "Iniciativas")
+        values = {"codigo": [r["codigo"] for r in rows[:2]], "indicador": ["AURORA-006", "AURORA-012"], "anio": ["2025", "2025"],
+                  "valor": ["38.5", "64"], "unidad": [None, None], "metodo": ["Encuesta de hogares", "Padrón"]}  # fmt: skip
+        pl.DataFrame(values, schema=dict.fromkeys(values, pl.String)).write_excel(book, "Indicadores")
 
 
 def _csv(path: Path, rows: list[dict[str, Any]]) -> None:

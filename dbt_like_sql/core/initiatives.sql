@@ -11,6 +11,12 @@ with merged as (
         arg_min(records.target_ha, records.trust_order) as target_ha,
         arg_min(records.declared_ubigeo, records.trust_order) as declared_ubigeo,
         max(records.cui) as cui,
+        arg_min(records.tenure, records.trust_order) as tenure,
+        list_sort(list_distinct(flatten(list(records.activity_codes)))) as activity_codes,
+        bool_or(records.has_consent) as has_consent,
+        arg_min(records.funder, records.trust_order) as funder,
+        arg_min(records.funded_pen, records.trust_order) as funded_pen,
+        max(records.report_year) as report_year,
         count(*) as source_count,
         list(distinct records.source order by records.source) as sources
     from core.initiative_sources as records
@@ -47,6 +53,12 @@ select
     coalesce(ground.area_count, 0) as area_count,
     coalesce(ground.main_ubigeo, merged.declared_ubigeo) as ubigeo,
     merged.cui,
+    merged.tenure,
+    merged.activity_codes,
+    merged.has_consent,
+    merged.funder,
+    merged.funded_pen,
+    merged.report_year,
     merged.source_count,
     merged.sources
 from merged
