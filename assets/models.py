@@ -7,6 +7,7 @@ Belongs here: what Dagster is told of a model: dependencies, columns, lineage, c
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -15,7 +16,7 @@ from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
-from assets.quality_pages import page_of
+from assets.quality_pages import page_of, write_site
 from assets.sources.register import SourceLayer
 from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
@@ -115,7 +116,7 @@ def _model_asset(
             yield _check_result(key, outcome, page)
         if any(o.is_blocking and not o.passed for o in built.outcomes):
             return  # Dagster stops what is downstream; nothing is published
-        _publish_after_partial_run(context, session, model.table)
+        _publish_after_partial_run(context, session, data_folder, model.table)
 
     return sql_model
 
@@ -161,7 +162,9 @@ def _check_result(key: dg.AssetKey, outcome: Outcome, page: dg.MetadataValue) ->
     )
 
 
-def _publish_after_partial_run(context: dg.AssetExecutionContext, session: BuildSession, table: str) -> None:
+def _publish_after_partial_run(
+    context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder, table: str
+) -> None:
     """A run of some models only ends like a whole one: with its last model the build takes the published file's place."""
     selected = selected_keys(context)
     if PUBLISHED in selected:
@@ -171,6 +174,7 @@ def _publish_after_partial_run(context: dg.AssetExecutionContext, session: Build
     session.pending.discard(table)
     if not session.pending:
         release = publish(session)
+        write_site(release.path, Path(data_folder.data_dir) / "quality")
         context.log.info("Published %s", release.release_id)
 
 

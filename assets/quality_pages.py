@@ -18,23 +18,16 @@ import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from expectations.contracts import read_contract
+from expectations.rules import DIMENSIONS
+from expectations.tally import ALL
+from resources.warehouse import KEPT_RELEASES
 
 LATEST = "latest"
-KEPT = 14  # sites on disk, as many as releases
 _HELD_SHOWN = 500  # rows of the quarantine on its page; the CSV beside it has all
 _ASKED = 2  # refusals and requests an institution gets on the first page
 _TEMPLATES = Path(__file__).parent / "templates" / "quality"
 
-DIMENSIONS_ES = {
-    "completeness": "completitud",
-    "conformity": "conformidad",
-    "accuracy": "exactitud",
-    "consistency": "coherencia",
-    "uniqueness": "unicidad",
-    "coverage": "cobertura",
-    "timeliness": "oportunidad",
-    "all": "todas",
-}
+DIMENSIONS_ES = DIMENSIONS | {ALL: "todas"}
 _STATUS_ES = {
     "equal": "igual",
     "within_tolerance": "dentro de tolerancia",
@@ -88,9 +81,12 @@ def write_site(published: Path, folder: Path) -> Site:
     link = folder / f".{LATEST}.part"
     link.unlink(missing_ok=True)
     link.symlink_to(release, target_is_directory=True)
-    os.replace(link, folder / LATEST)
+    latest = folder / LATEST
+    if latest.is_dir() and not latest.is_symlink():  # a copy of the folder that followed the link
+        shutil.rmtree(latest)
+    os.replace(link, latest)
     sites = [p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
-    for old in sorted(sites, key=lambda p: p.stat().st_mtime)[:-KEPT]:
+    for old in sorted(sites, key=lambda p: p.stat().st_mtime)[:-KEPT_RELEASES]:
         shutil.rmtree(old)
     return Site(release, home, len(pages))
 

@@ -18,7 +18,15 @@ from sqlglot import exp
 
 Level = Literal["row", "table"]
 Severity = Literal["critical", "warning"]
-DIMENSIONS = ("completeness", "conformity", "accuracy", "consistency", "uniqueness", "coverage", "timeliness")
+DIMENSIONS = {  # of the standard, and how Spanish calls them
+    "completeness": "completitud",
+    "conformity": "conformidad",
+    "accuracy": "exactitud",
+    "consistency": "coherencia",
+    "uniqueness": "unicidad",
+    "coverage": "cobertura",
+    "timeliness": "oportunidad",
+}
 
 
 class ContractError(Exception):

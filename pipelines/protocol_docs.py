@@ -15,7 +15,7 @@ import polars as pl
 from dbt_like_sql.runner import load_models
 from dbt_like_sql.seeds import read_seed, seed_description
 from expectations.contracts import PROTOCOL, Contract, Field, contract_names, read_contract
-from expectations.rules import Rule
+from expectations.rules import DIMENSIONS, Rule
 
 BEGIN, END = "<!-- made from the contracts by `make docs` -->\n", "<!-- end -->"
 
@@ -66,10 +66,7 @@ ES = Words(
         "critical table": "No se publica nada hasta que se aclare",
         "warning": "La fila se acepta y se señala",
     },
-    dimension={
-        "completeness": "completitud", "conformity": "conformidad", "accuracy": "exactitud", "consistency": "coherencia",
-        "uniqueness": "unicidad", "coverage": "cobertura", "timeliness": "oportunidad",
-    },
+    dimension=DIMENSIONS,
     mend="Qué hacer",
     lists="Listas de códigos",
     list_intro="Los códigos que el protocolo acepta. Se generan desde `dbt_like_sql/seeds` con `make docs`.",
@@ -96,10 +93,7 @@ EN = Words(
         "critical table": "Nothing is published until it is settled",
         "warning": "The row is accepted and pointed out",
     },
-    dimension={
-        "completeness": "completeness", "conformity": "conformity", "accuracy": "accuracy", "consistency": "consistency",
-        "uniqueness": "uniqueness", "coverage": "coverage", "timeliness": "timeliness",
-    },
+    dimension={name: name for name in DIMENSIONS},
     mend="What to do (in Spanish, as submitters read it)",
     lists="Code lists",
     list_intro="The codes that the protocol accepts. Made from `dbt_like_sql/seeds` by `make docs`.",

@@ -33,21 +33,21 @@ _BYTES_A_GROUP = 8 << 20
 
 @dataclass(frozen=True)
 class CsvShape:
-    """What raw keeps of a CSV: all columns or some (`columns`), all rows or those of `keep_where`.
+    """What raw keeps of a CSV: all columns but some (`left_out`), all rows or those of `keep_where`.
 
     No row is lost: with `keep_where` a second file beside the first holds, for each value of `totals_by`, how many lines
     the whole file has and the sums of `totals_of`.
     """
 
     required: tuple[str, ...] = ()
-    columns: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
     keep_where: str | None = None
     totals_by: tuple[str, ...] = ()
     totals_of: tuple[str, ...] = ()
 
     def rows_query(self, given: list[str], read: str) -> str:
         """The kept rows, in the file's own columns."""
-        kept = ", ".join(f'"{c}"' for c in given if self.columns is None or c in self.columns)
+        kept = ", ".join(f'"{c}"' for c in given if c not in self.left_out)
         return f"select {kept}, $id as {SNAPSHOT_COLUMN} from {read}" + (
             f" where {self.keep_where}" if self.keep_where else ""
         )

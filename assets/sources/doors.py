@@ -130,7 +130,7 @@ class Doors:
         """A CSV goes from the snapshot to Parquet inside DuckDB."""
         shape = CsvShape(
             required=tuple(layer.required_columns),
-            columns=tuple(c.rstrip("?") for c in layer.fields.values()) if layer.declared_columns_only else None,
+            left_out=tuple(layer.left_out),
             keep_where=layer.keep_where,
             totals_by=tuple(layer.totals_by),
             totals_of=tuple(layer.totals_of),

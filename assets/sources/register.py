@@ -65,7 +65,7 @@ class SourceLayer(Model):
     totals_by: list[str] = Field(default_factory=list, description="csv: columns by which the whole file is summed")
     totals_of: list[str] = Field(default_factory=list, description="csv: amounts that are summed")
     sheet: str | None = Field(None, description="inbox: sheet of the template that is read, beside its first")
-    declared_columns_only: bool = Field(default=False, description="csv: raw holds the columns of `fields` alone")
+    left_out: list[str] = Field(default_factory=list, description="csv: columns that raw leaves out; any other is kept")
     fields: dict[str, str]
     cadence: str
     allowed_shrink: float = Field(0.1, ge=0, le=1)

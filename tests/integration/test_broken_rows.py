@@ -120,3 +120,12 @@ def test_each_refused_row_says_why_and_comes_with_its_record(nights: tuple[Pipel
     )
     assert set(rows[0]) == {rows[0][0]}
     assert rows[0][0] > 50
+
+
+def test_an_unreadable_amount_is_missed_in_the_total_of_its_file(
+    nights: tuple[Pipeline, Pipeline, dict[str, str]],
+) -> None:
+    good, bad, _ = nights
+    check = "stg_mef__programme_totals:every_amount_of_the_file_is_a_number"
+    assert bad.failed_checks()[check] == "WARN"
+    assert check not in good.failed_checks()

@@ -198,6 +198,7 @@ def test_nothing_else_changed_in_such_a_night(
         "rule_counts",
         "dimension_counts",
         "scorecard",
+        "warnings",
     }
     assert set(differing) <= {"marts.changes_since_last_release", *(f"quality.{name}" for name in of_the_night)}
     stale = night.pipeline.query("select source, partition from quality.source_status where is_stale")

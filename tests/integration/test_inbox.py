@@ -91,7 +91,7 @@ def test_each_submission_has_an_answer_beside_it(pipeline: Pipeline) -> None:
 def test_rejected_rows_are_told_what_to_mend_in_spanish(pipeline: Pipeline) -> None:
     answer = answer_path(pipeline.data_dir / "inbox" / "ong_tierra" / "plantaciones.csv")
     header, *rows = cells(answer, "Por corregir")
-    by_row = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    by_row = {row[1]: dict(zip(header, row, strict=True)) for row in rows}
     assert set(by_row) == {3, 4}, "the row's number in the file, header being 1"
     said = " ".join(str(v) for row in by_row.values() for v in row.values())
     assert "estado no es ninguno" in said

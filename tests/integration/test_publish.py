@@ -119,6 +119,8 @@ def test_one_mart_from_the_ui_ends_published(make_pipeline: MakePipeline, world:
     assert pipeline.last is not None
     assert pipeline.last.success, pipeline.errors()
     assert pipeline.query("select min(net_ha) > 0 from marts.progress_to_targets") == [(True,)]
+    release = pipeline.query("select release_id from meta.releases order by verified_at desc limit 1")[0][0]
+    assert (pipeline.data_dir / "quality" / "latest").resolve().name == release, "each release has its site"
 
 
 def test_a_fiscal_year_can_be_read_again_alone(make_pipeline: MakePipeline, world: World) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from assets.quality_pages import page_of
 from dbt_like_sql.runner import load_models
+from expectations import waivers
 from expectations.contracts import PROTOCOL, read_contract
-from tests.conftest import Pipeline
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +94,7 @@ def test_every_row_of_a_table_is_somebodys(good_night: Pipeline) -> None:
     counted = good_night.query(
         "select table_name, sum(rows_received) from quality.dimension_counts where dimension = 'all' group by 1"
     )
-    assert len(counted) > 25
+    assert len(counted) > 20
     for table, rows in counted:
         assert good_night.query(f"select count(*) from {table}") == [(rows,)], table
 
@@ -208,3 +212,34 @@ def test_the_dictionary_in_the_file_is_the_protocols(good_night: Pipeline) -> No
     )
     for field in read_contract("initiatives").fields:
         assert described[field.name] == f"{field.title_es}: {field.meaning_es}"
+
+
+# -- an exception ----------------------------------------------------------------------------------
+
+
+def test_a_waiver_lets_one_row_count_and_everybody_sees_it(
+    make_pipeline: MakePipeline, world: World, good_night: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = "areas.table.declared_area_is_within_half_of_the_drawn"
+    area = good_night.query(
+        "select min(record_key) from quality.quarantine where rule_id = ? and record_key not in"
+        " (select record_key from quality.quarantine where rule_id != ?)", rule, rule,
+    )[0][0]  # fmt: skip
+    today = dt.date.today()  # noqa: DTZ011 - a day is enough
+    entry = {"rule_id": rule, "record_keys": [area], "approved_by": "Ana Pérez, grupo de trabajo", "added_on": str(today - dt.timedelta(days=2)),
+             "why_es": "la institución declara solo la parte plantada", "valid_until": str(today + dt.timedelta(days=30))}  # fmt: skip
+    path = tmp_path / "waivers.yml"
+    path.write_text(yaml.safe_dump([entry]))
+    monkeypatch.setattr(waivers, "FILE", path)
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    assert pipeline.run(), pipeline.errors()
+    assert pipeline.query("select count(*) from core.areas where area_id = ?", area) == [(1,)]
+    assert good_night.query("select count(*) from core.areas where area_id = ?", area) == [(0,)]
+    assert pipeline.query("select approved_by, row_count from quality.waivers") == [("Ana Pérez, grupo de trabajo", 1)]
+    assert pipeline.query("select closed_how from quality.quarantine_history where entry_key = ?", area) == [
+        ("waived",)
+    ]
+    failed = "select rows_failed, rows_waived from quality.check_results where rule_id = ?"
+    assert pipeline.query(failed, rule) == [(good_night.query(failed, rule)[0][0], 1)], "the rule counts it still"
+    page = Page(pipeline.data_dir / "quality" / "latest" / "reglas.html").text
+    assert "la institución declara solo la parte plantada" in page

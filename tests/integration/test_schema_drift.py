@@ -76,6 +76,9 @@ def test_a_new_column_of_the_wide_file_warns_and_its_bytes_are_kept(
     assert second.failed_checks()[f"{raw}:{COLUMNS_CHECK}"] == "WARN"
     assert second.check_metadata(raw, COLUMNS_CHECK)["added"] == ["2022: COLUMNA_NUEVA"]
     assert second.query(money) == before
+    kept = pl.read_parquet(raw_file(second, "mef.budget_execution", "2022"))
+    assert "COLUMNA_NUEVA" in kept.columns, "what nobody knows yet is kept"
+    assert "META_NOMBRE" not in kept.columns, "what the register leaves out is in the snapshot alone"
     store = SnapshotStore(second.data_dir / "snapshots")
     manifest = store.current("mef.budget_execution", "2022")
     assert manifest
