@@ -53,7 +53,7 @@ select
     count(*) filter (where fiscal_year is distinct from file_year),
     count(*) filter (where initial_pen is null or modified_pen is null or certified_pen is null or committed_pen is null
         or accrued_pen is null or paid_pen is null),
-    count(*) filter (where abs(accrued_pen - list_sum(accrued_by_month_pen)) > 0.01),
+    count(*) filter (where abs(accrued_pen - accrued_of_months_pen) > 0.01),
     count(*) filter (where is_exact_copy),
     count(*) filter (where department_ubigeo is not null and not regexp_full_match(department_ubigeo, '0[1-9]|1[0-9]|2[0-5]')),
     count(*) filter (where department_ubigeo is null),
@@ -104,7 +104,7 @@ con = connected(Path(sys.argv[1]))
 amounts = ["initial_pen", "modified_pen", "certified_pen", "committed_pen", "accrued_pen", "paid_pen"]
 columns = ["line_key", "fiscal_year", "file_year", "government_level", "executing_unit_code", "programme_code",
            "activity_or_project", "product_code", "department_ubigeo", "is_exact_copy",
-           *(f"{a}::double as {a}" for a in amounts), "list_sum(accrued_by_month_pen)::double as of_months"]
+           *(f"{a}::double as {a}" for a in amounts), "accrued_of_months_pen::double as of_months"]
 frame = con.execute(f"select {', '.join(columns)} from staging.stg_mef__spending").df()
 con.close()
 loaded = peak_mib()

@@ -65,6 +65,7 @@ select
         amount(lines.accrued_07_pen), amount(lines.accrued_08_pen), amount(lines.accrued_09_pen),
         amount(lines.accrued_10_pen), amount(lines.accrued_11_pen), amount(lines.accrued_12_pen)
     ] as accrued_by_month_pen,
+    list_sum(accrued_by_month_pen) as accrued_of_months_pen,
     coalesce(lines.accrued_pen, '0') != '0' and row_number() over (
         partition by
             lines._partition, spending_id, lines.initial_pen, lines.modified_pen, lines.certified_pen, lines.committed_pen,
