@@ -209,11 +209,14 @@ def _field(column: SchemaProperty) -> Field:
 
 
 def _rules(contract: str, table: SchemaObject, thresholds: Mapping[str, str]) -> list[Rule]:
+    holds_back = "quarantine_above_pct" in custom(table.customProperties)
     rules = [from_quality(contract, quality, None, thresholds) for quality in table.quality or []]
     for column in table.properties or []:
-        rules += from_field(contract, column)
+        rules += from_field(contract, column, "row" if holds_back else "table")
         rules += [from_quality(contract, quality, str(column.name), thresholds) for quality in column.quality or []]
     names = [rule.check_name for rule in rules]
     if len(set(names)) < len(names):
         raise ContractError(f"{contract}: two rules bear one name")
+    if idle := [r.name for r in rules if r.severity == "critical" and r.level == "row" and not holds_back]:
+        raise ContractError(f"{contract}: {idle} would neither block nor hold back; say level: table")
     return rules

@@ -89,14 +89,17 @@ _UNIQUE_ES = "Lo que se repite se contaría dos veces"
 _UNIQUE_EN = "What occurs twice would be counted twice"
 
 
-def from_field(contract: str, column: SchemaProperty) -> list[Rule]:
-    """What `required` and `unique` say of a column, and that a column with a code list keeps to it."""
+def from_field(contract: str, column: SchemaProperty, level: Level) -> list[Rule]:
+    """What `required` and `unique` say of a column, and that a column with a code list keeps to it.
+
+    `level` is that of what concerns single rows: a finished table holds none back, so there it is of the table.
+    """
     about, name = custom(column.customProperties), str(column.name)
     rules = []
     if column.required:
         rules.append(
             Rule(
-                f"{contract}.{name}.required", f"{name} is given", "row", "critical", "completeness",
+                f"{contract}.{name}.required", f"{name} is given", level, "critical", "completeness",
                 about.get("reason_es", f"Falta {column.businessName}"), about.get("reason_en", f"{name} is missing"),
                 about.get("why_es", _GIVEN_ES), about.get("why_en", _GIVEN_EN),
                 "nullValues", name, f'"{name}" is null', mend_es=about.get("mend_es", ""),
@@ -115,7 +118,7 @@ def from_field(contract: str, column: SchemaProperty) -> list[Rule]:
         values = f'select l."{code}" from seeds."{seed}" as l where l."{code}" is not null'
         rules.append(
             Rule(
-                f"{contract}.{name}.code_list", f"{name} is one of its code list", "row", "critical", "conformity",
+                f"{contract}.{name}.code_list", f"{name} is one of its code list", level, "critical", "conformity",
                 f"{column.businessName}: el valor no está en la lista del protocolo",
                 f"{name} is none of the protocol's code list",
                 "Solo los códigos de una misma lista se pueden sumar entre instituciones",

@@ -97,6 +97,7 @@ def test_great_expectations_and_quarantine_count_alike_beyond_two_hundred_rows(t
     [
         ("severity: warning", "severity: grave", "severity critical or warning"),
         ("size > 10", "size > ${limit}", "no threshold"),
+        (", {property: quarantine_above_pct, value: 60}", "", "neither block nor hold back"),
         ("select count(*) from ${object} where size > 10", "select id from ${object}", "must read: select count"),
         ("metric: rowCount", "metric: freshness", "not supported"),
         ("kind: DataContract", "kind: DataContract\nsurprise: 1", "surprise"),
