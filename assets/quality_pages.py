@@ -174,7 +174,7 @@ def _institutions(scores: list[dict[str, Any]], failures: list[dict[str, Any]]) 
         told.append(
             line
             | {
-                "dimensions": {s["dimension"]: s for s in whole if s["reporting_institution"] == who},
+                "is_pressing": line["rows_quarantined"] > 0 or _grade(line["score"]) != "bien",
                 "refused": refused[:_ASKED],
                 "refused_more": max(0, len(refused) - _ASKED),
                 "asked": list(asked)[:_ASKED],
