@@ -19,3 +19,5 @@ create or replace temp macro given_date(moment) as case
         then try_cast(try_strptime(trim(cast(moment as varchar)), '%d/%m/%Y') as date)
     else lima_date(try_cast(moment as timestamptz))
 end;
+-- what an overlay leaves of ground: touching borders give lines and points too
+create or replace temp macro polygons_of(shape) as st_collectionextract(shape, 3);

@@ -1,0 +1,140 @@
+"""Where each net hectare lies: the allocations against an overlay of our own in shapely, and the rule that guards their sums."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+import shapely
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
+
+from expectations.contracts import read_contract
+from tests.conftest import Pipeline
+
+TO_EQUAL_AREA = Transformer.from_crs(4326, 6933, always_xy=True)
+
+
+def equal_area(wkb: bytes) -> BaseGeometry:
+    return shapely.transform(
+        shapely.from_wkb(wkb), lambda p: np.column_stack(TO_EQUAL_AREA.transform(p[:, 0], p[:, 1]))
+    )
+
+
+def layer(pipeline: Pipeline, query: str) -> dict[str, BaseGeometry]:
+    """Shapes of a layer by code, united where a code has several."""
+    parts: dict[str, list[BaseGeometry]] = defaultdict(list)
+    for code, wkb in pipeline.query(query):
+        parts[code].append(equal_area(bytes(wkb)))
+    return {code: shapely.union_all(shapes) for code, shapes in parts.items()}
+
+
+@pytest.fixture(scope="module")
+def net(good_night: Pipeline) -> dict[str, BaseGeometry]:
+    """The ground of each area that no area of an earlier turn has taken, computed here."""
+    rows = good_night.query(
+        "select area_id, st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' order by turn"
+    )
+    made: dict[str, BaseGeometry] = {}
+    taken = shapely.Polygon()
+    for area, wkb in rows:
+        shape = equal_area(bytes(wkb))
+        made[area] = shape.difference(taken)
+        taken = taken.union(shape)
+    return made
+
+
+def allocated(pipeline: Pipeline, *columns: str) -> dict[tuple[str, ...], float]:
+    named = ", ".join(columns)
+    rows = pipeline.query(f"select {named}, sum(net_ha) from core.area_allocations group by all")
+    return {tuple(row[:-1]): row[-1] for row in rows}
+
+
+def test_allocations_add_up_to_each_area_and_to_the_country(good_night: Pipeline) -> None:
+    worst, missing = good_night.query(
+        "select max(abs(a.net_ha - coalesce(q.net_ha, 0))), count(*) filter (where q.area_id is null and a.net_ha > 1e-9)"
+        " from core.areas a left join (select area_id, sum(net_ha) as net_ha from core.area_allocations group by 1) q"
+        " using (area_id) where a.geometry_kind = 'polygon'"
+    )[0]
+    assert worst < 1e-6
+    assert missing == 0
+    assert good_night.query("select min(net_ha) > 0 from core.area_allocations") == [(True,)]
+
+
+def test_districts_and_ecosystems_are_those_of_an_independent_overlay(
+    good_night: Pipeline, net: dict[str, BaseGeometry]
+) -> None:
+    layers = {
+        "ubigeo": layer(
+            good_night, "select ubigeo, st_aswkb(geometry) from core.admin_units where unit_level = 'district'"
+        ),
+        "ecosystem_code": layer(
+            good_night,
+            "select ecosystem_code, st_aswkb(geometry) from staging.stg_minam__ecosystems where ecosystem_code is not null",
+        ),
+    }
+    for column, shapes in layers.items():
+        ours = allocated(good_night, "area_id", column)
+        tree, codes = shapely.STRtree(list(shapes.values())), list(shapes)
+        theirs: dict[tuple[str, ...], float] = {}
+        for area, shape in net.items():
+            for number in tree.query(shape, predicate="intersects"):
+                hectares = shape.intersection(shapes[codes[number]]).area / 10_000
+                if hectares > 1e-6:
+                    theirs[area, codes[number]] = hectares
+        assert len(theirs) > 300
+        for key, hectares in theirs.items():
+            assert ours[key] == pytest.approx(hectares, abs=1e-5), (column, key)
+        placed = sum(hectares for key, hectares in ours.items() if key[1] is not None)
+        assert placed == pytest.approx(sum(theirs.values()), abs=1e-3)
+
+
+def test_protected_and_degraded_ground_is_that_of_an_independent_overlay(
+    good_night: Pipeline, net: dict[str, BaseGeometry]
+) -> None:
+    protected = layer(
+        good_night,
+        "select 'all', st_aswkb(geometry) from core.protected_areas where area_kind in ('national', 'regional', 'private')"
+        " union all select 'all', st_aswkb(geometry) from staging.stg_minam__oecms",
+    )["all"]
+    degraded = layer(
+        good_night, "select 'all', st_aswkb(geometry) from core.degradation where degradation_year = 2022"
+    )["all"]
+    whole = shapely.union_all(list(net.values()))
+    by_protection = allocated(good_night, "protection")
+    inside = sum(hectares for (kind,), hectares in by_protection.items() if kind != "none")
+    assert inside > 0
+    assert inside == pytest.approx(whole.intersection(protected).area / 10_000, abs=1e-3)
+    was_degraded = allocated(good_night, "was_degraded")
+    assert was_degraded[(True,)] == pytest.approx(whole.intersection(degraded).area / 10_000, abs=1e-3)
+
+
+def test_a_hectare_that_goes_missing_stops_the_release(good_night: Pipeline, tmp_path: Path) -> None:
+    """The blocking rule on a file from which one part was taken, and on one where a part counts twice."""
+    rule = next(
+        r for r in read_contract("allocations").rules if r.name == "hectares allocated equal hectares of the area"
+    )
+    total = next(r for r in read_contract("allocations").rules if r.name == "all net hectares are allocated")
+    assert rule.is_blocking
+    assert total.is_blocking
+    count = f"select count(*) from core.area_allocations where {rule.failing}"
+    assert good_night.query(count) == [(0,)]
+    part = "(select min(rowid) from core.area_allocations where net_ha > 1)"
+    for name, damage in {
+        "taken": f"delete from core.area_allocations where rowid = {part}",
+        "twice": f"insert into core.area_allocations from core.area_allocations where rowid = {part}",
+        "moved": f"update core.area_allocations set net_ha = net_ha + 0.0001 where rowid = {part}",
+    }.items():
+        copy = tmp_path / f"{name}.duckdb"
+        shutil.copy(good_night.published, copy)
+        with duckdb.connect(str(copy)) as con:
+            con.execute(damage)
+            found = con.execute(count).fetchone()
+            lost = con.execute(f"select count(*) from core.area_allocations where {total.failing}").fetchone()
+        assert found
+        assert lost
+        assert found[0] > 0 or lost[0] > 0, name  # an area that had one part alone has none left to fail
