@@ -138,3 +138,50 @@ def test_a_hectare_that_goes_missing_stops_the_release(good_night: Pipeline, tmp
         assert found
         assert lost
         assert found[0] > 0 or lost[0] > 0, name  # an area that had one part alone has none left to fail
+
+
+def test_the_tables_by_ecosystem_and_department_say_the_same_total(good_night: Pipeline) -> None:
+    counting = good_night.query(
+        "select sum(a.net_ha) from core.areas a join core.initiatives i using (initiative_id)"
+        " where i.status in ('in_progress', 'post_completion')"
+    )[0][0]
+    for table in ("restoration_by_ecosystem", "restoration_by_department"):
+        net, share = good_night.query(f"select sum(net_ha), sum(share_of_net_pct) from marts.{table}")[0]
+        assert net == pytest.approx(counting, abs=1e-4), table
+        assert share == pytest.approx(100)
+    assert good_night.query("select count(*) from marts.restoration_by_ecosystem where ecosystem_code like 'E%'") == [
+        (36,)
+    ]
+    assert good_night.query("select count(*) from marts.restoration_by_department") == [(26,)]
+
+
+def test_a_departments_net_hectares_are_those_of_an_independent_overlay(
+    good_night: Pipeline, net: dict[str, BaseGeometry]
+) -> None:
+    counted = {
+        row[0]
+        for row in good_night.query(
+            "select a.area_id from core.areas a join core.initiatives i using (initiative_id) where i.status != 'in_preparation'"
+        )
+    }
+    ground = shapely.union_all([shape for area, shape in net.items() if area in counted])
+    districts = layer(
+        good_night, "select ubigeo[:2], st_aswkb(geometry) from core.admin_units where unit_level = 'district'"
+    )
+    told = dict(good_night.query("select department_ubigeo, net_ha from marts.restoration_by_department"))
+    for department, shape in districts.items():
+        assert told[department] == pytest.approx(ground.intersection(shape).area / 10_000, abs=1e-3), department
+    assert sum(hectares > 0 for hectares in told.values()) > 15
+
+
+def test_forest_does_not_hide_the_rest(good_night: Pipeline) -> None:
+    """What the dialogue asked to see: the share of ground beside the share of what is degraded, family by family."""
+    families = good_night.query(
+        "select ecosystem_family, sum(net_ha), sum(share_of_net_pct), sum(share_of_degraded_pct)"
+        " from marts.restoration_by_ecosystem where is_natural group by 1"
+    )
+    assert len(families) > 4
+    assert {family for family, *_, degraded in families if degraded is None} <= {"inland_water"}, (
+        "SINIA tells no figure of waters"
+    )
+    assert any(family != "forest" and net > 0 for family, net, *_ in families)
