@@ -1,27 +1,15 @@
 -- Targets overlap by definition: rows of this table are never added.
 with counted as (
     select
-        targets.target_id,
+        counting.target_id,
         areas.area_id,
         areas.initiative_id,
         areas.geometry_kind,
         areas.declared_ha,
         areas.is_declared_basis,
         areas.geometry_ha
-    from core.targets as targets
-    inner join core.initiatives as initiatives
-        on
-            list_contains(targets.counted_statuses, initiatives.status)
-            and (
-                targets.counted_from_year is null
-                or year(initiatives.start_date) >= targets.counted_from_year
-            )
-    inner join core.areas as areas on initiatives.initiative_id = areas.initiative_id
-    left join core.ecosystems as ecosystems on areas.ecosystem_code = ecosystems.ecosystem_code
-    where
-        targets.counted_ecosystem_family = 'all'
-        or (targets.counted_ecosystem_family = 'natural' and ecosystems.is_natural)
-        or (targets.counted_ecosystem_family = 'forest' and ecosystems.is_forest)
+    from core.target_areas as counting
+    inner join core.areas as areas on counting.area_id = areas.area_id
 ),
 
 sharing as (

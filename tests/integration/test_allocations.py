@@ -185,3 +185,46 @@ def test_forest_does_not_hide_the_rest(good_night: Pipeline) -> None:
         "SINIA tells no figure of waters"
     )
     assert any(family != "forest" and net > 0 for family, net, *_ in families)
+
+
+def test_the_continuum_has_all_hectares_once(good_night: Pipeline) -> None:
+    net, preparing, steps = good_night.query(
+        "select sum(net_ha), sum(preparing_net_ha), count(*) from marts.continuum"
+    )[0]
+    assert steps == 4
+    assert net + preparing == pytest.approx(
+        good_night.query("select sum(net_ha) from core.initiatives")[0][0], abs=1e-6
+    )
+
+
+def test_ground_that_two_institutions_count_is_that_of_an_independent_overlay(good_night: Pipeline) -> None:
+    """All that MINAM draws, met with all that SERFOR draws: one initiative or two, each hectare once."""
+    drawn = {
+        who: layer(
+            good_night,
+            f"select 'all', st_aswkb(geometry) from core.areas where source = '{who}' and geometry_kind = 'polygon'",
+        )["all"]
+        for who in ("minam", "serfor")
+    }
+    parts = good_night.query(
+        "select overlap_ha from marts.double_counting where institution_a = 'minam' and institution_b = 'serfor'"
+    )
+    met = drawn["minam"].intersection(drawn["serfor"]).area / 10_000
+    assert met > 100
+    assert max(p[0] for p in parts) <= met + 1e-6
+    assert sum(p[0] for p in parts) >= met - 1e-6, "the same and other initiatives may claim one hectare together"
+    twice = good_night.query("select sum(gross_ha) - sum(net_ha) from core.initiatives")[0][0]
+    assert met <= twice + 1e-6, "what is counted twice is at least what these two share"
+
+
+def test_adding_targets_would_count_the_same_ground_again(good_night: Pipeline) -> None:
+    rows = good_night.query(
+        "select o.net_ha, a.net_ha, b.net_ha, o.share_of_smaller_pct from marts.target_overlap o"
+        " join marts.progress_to_targets a on o.target_id_a = a.target_id join marts.progress_to_targets b on o.target_id_b = b.target_id"
+    )
+    assert len(rows) == 10, "five targets, each pair"
+    for shared, first, second, share in rows:
+        assert 0 < shared <= min(first, second) + 1e-6
+        assert share == pytest.approx(100 * shared / min(first, second))
+    counted = good_night.query("select target_id, count(*) from core.target_areas group by 1")
+    assert dict(counted) == dict(good_night.query("select target_id, area_count from marts.progress_to_targets"))
