@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from expectations.contracts import Contract
+from expectations.contracts import Contract, contract_names
 from expectations.rules import ContractError
 
 FILE = Path(__file__).parent / "waivers.yml"
@@ -50,9 +50,12 @@ def read_waivers() -> list[Waiver]:
     """All entries of the file, expired ones too. Raises ContractError with what is wrong with which entry."""
     entries = yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or []
     try:
-        return [Waiver.model_validate(entry) for entry in entries]
+        waivers = [Waiver.model_validate(entry) for entry in entries]
     except ValidationError as error:
         raise ContractError(f"{FILE.name}: {error}") from error
+    if unknown := sorted({w.rule_id for w in waivers} - {w.rule_id for w in waivers if w.contract in contract_names()}):
+        raise ContractError(f"{FILE.name}: {unknown} name no contract; there are {contract_names()}")
+    return waivers
 
 
 def in_force(waivers: Sequence[Waiver], contract: Contract, as_of: dt.date) -> list[Waiver]:

@@ -31,7 +31,13 @@ def _quality_pages(env: dict[str, str], port: int) -> Iterator[None]:
     folder = Settings.from_env(env).data_dir / "quality"
     folder.mkdir(parents=True, exist_ok=True)
     handler = partial(_Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    try:
+        serving = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        Console().print(f"port {port} cannot be used ({error.strerror}); checks link to files of {folder} instead")
+        yield
+        return
+    with serving as server:
         env["RESTAURACION_QUALITY_URL"] = f"http://127.0.0.1:{port}"
         Thread(target=server.serve_forever, daemon=True).start()
         yield
@@ -51,9 +57,10 @@ def main() -> int:
     arguments = parser.parse_args()
     with sandbox_environment(arguments.scale) as env, _quality_pages(env, arguments.port + 1):
         env |= dagster_home(Settings.from_env(env).data_dir, env)
+        report = env.get("RESTAURACION_QUALITY_URL")
         Console().print(
-            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s, "
-            f"the quality report at http://127.0.0.1:{arguments.port + 1}/latest/"
+            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s"
+            + (f", the quality report at {report}/latest/" if report else "")
         )
         dagster = Path(sys.executable).with_name("dagster")
         command = [str(dagster), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(arguments.port)]

@@ -148,6 +148,7 @@ def test_a_waiver_for_an_institution_is_for_nobody_else(con: duckdb.DuckDBPyConn
         ({"valid_until": DAY + dt.timedelta(days=400)}, "within 366 days"),
         ({"valid_until": DAY - dt.timedelta(days=1)}, "within 366 days"),
         ({"approved_by": ""}, "approved_by"),
+        ({"rule_id": "thingz.table.size_is_small"}, "name no contract"),
         ({"why_es": "sí"}, "why_es"),
     ],
 )
