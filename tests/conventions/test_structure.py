@@ -197,6 +197,11 @@ def test_the_protocol_says_everything_of_every_column_and_rule() -> None:
         for field in contract.fields:
             assert all((field.title_es, field.title_en, field.meaning_es, field.meaning_en, field.type)), field
             assert field.requirement != "conditional" or (field.when_es and field.when_en), field
+        enforced = yaml.safe_load((ROOT / "expectations" / "protocol" / f"{name}.odcs.yml").read_text())["schema"][0][
+            "properties"
+        ]
+        named = {p["value"] for c in enforced for p in c["customProperties"] if p["property"] == "required_by"}
+        assert named <= {rule.name for rule in contract.rules}, "a column is required by a rule that does not exist"
         for rule in contract.rules:
             assert all((rule.why_es, rule.why_en, rule.dimension in DIMENSIONS)), rule
 
