@@ -1,7 +1,7 @@
 """Enforcing a contract on a table: failing rows to quarantine, the others to `accepted`, and the counts of both.
 
-Belongs here: what happens to rows that break a rule, and the book of what was ever held back. Does not: evaluating rules
-(suites.py), excusing rows (waivers.py), scores (tally.py) or saying so in a UI (assets).
+Belongs here: what happens to rows that break a rule. Does not: evaluating rules (suites.py), excusing rows (waivers.py), the
+book of what was ever held back (book.py), counts for scores (tally.py) or saying so in a UI (assets).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from expectations.book import keep_book
 from expectations.contracts import Contract
 from expectations.results import Outcome, record
 from expectations.rules import Rule, as_name
@@ -48,7 +49,7 @@ def enforce(
         passed = counted.passed or 0 < excused == counted.rows_failed
         outcomes.append(_outcome(rule, passed, rows, counted.rows_failed, excused, sample))
     if contract.quarantines:
-        _keep_book(con, table, contract, as_of)
+        keep_book(con, table, contract, as_of)
         con.execute("create schema if not exists accepted")
         con.execute(
             f"create or replace view accepted.{name} as select kept.* from {table} as kept"
@@ -173,60 +174,6 @@ def _hold_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, r
             "reason_es": rule.reason_es, "reason_en": rule.reason_en, "mend_es": rule.mend_es or None,
         },
     )  # fmt: skip
-
-
-def _keep_book(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date) -> None:
-    """Entries that are no longer held are closed, new ones opened; nothing that was ever held back is forgotten."""
-    named = (
-        f"select coalesce({contract.key}, '') as row_key, coalesce({contract.identity}, '') as entry_key from {table}"
-    )
-    con.execute(
-        f"""
-        update quality.quarantine_history as entry set
-            closed_on = $as_of,
-            closed_how = case
-                when exists (
-                    from ({named}) as t join failing as f on t.row_key = f.record_key
-                    where f.is_waived and f.rule_id = entry.rule_id and t.entry_key = entry.entry_key
-                ) then 'waived'
-                when exists (from ({named}) as t where t.entry_key = entry.entry_key) then 'mended'
-                else 'withdrawn'
-            end
-        where
-            entry.table_name = $table and entry.closed_on is null
-            and not exists (
-                from quality.quarantine as held
-                where held.table_name = $table and held.rule_id = entry.rule_id and held.entry_key = entry.entry_key
-            )
-        """,
-        {"as_of": as_of, "table": table},
-    )
-    con.execute(
-        """
-        insert into quality.quarantine_history by name
-        select
-            held.table_name, held.rule_id, held.entry_key, held.reporting_institution,
-            min(held.check_name) as check_name, min(held.reason_es) as reason_es, min(held.reason_en) as reason_en,
-            arg_min(held.record, held.record_key) as record, min(held.snapshot_id) as snapshot_id, $as_of as opened_on
-        from quality.quarantine as held
-        where
-            held.table_name = $table
-            and not exists (
-                from quality.quarantine_history as entry
-                where entry.table_name = $table and entry.closed_on is null and entry.rule_id = held.rule_id
-                    and entry.entry_key = held.entry_key
-            )
-        group by held.table_name, held.rule_id, held.entry_key, held.reporting_institution
-        order by held.rule_id, held.entry_key
-        """,
-        {"as_of": as_of, "table": table},
-    )
-    con.execute(
-        "update quality.quarantine as held set opened_on = entry.opened_on from quality.quarantine_history as entry"
-        " where held.table_name = ? and entry.table_name = held.table_name and entry.rule_id = held.rule_id"
-        " and entry.entry_key = held.entry_key and entry.closed_on is null",
-        [table],
-    )
 
 
 _SHARE = "quarantined share is bearable"
