@@ -96,7 +96,7 @@ def _write_form(book: Any, sheet: Any, fields: Sequence[Field], places: dict[str
 
 
 def _must(field: Field) -> str:
-    return f"Si {field.when_es}" if field.requirement == "conditional" else _MUST[field.requirement]
+    return f"Sí, si {field.when_es}" if field.requirement == "conditional" else _MUST[field.requirement]
 
 
 def _write_guide(book: Any, sheet: Any, contracts: dict[str, Contract]) -> None:
