@@ -37,8 +37,9 @@ Requirement = Literal["required", "conditional", "optional", "computed"]
 class Field:
     """One column as the protocol describes it: the source of its type, comment, place in the template and documentation.
 
-    `type` is DuckDB's. A required column has a rule of its own, or is `required_by` one that says more than that it is given. `code_list` is the `seed.column` that values must be of; `choices` are what the template's drop-down
-    offers, likewise or one by one. `form_name` is the column's name in the template, where it has one.
+    `type` is DuckDB's. A required column has a rule of its own, or is `required_by` one that says more than that it is
+    given. `code_list` is the `seed.column` that values must be of; `choices` are what the template's drop-down offers,
+    likewise or one by one. `form_name` is the column's name in the template, where it has one.
     """
 
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import duckdb
 
@@ -33,18 +34,19 @@ def enforce(
     the table without them. Raises SuiteError where Great Expectations and the quarantine disagree on a count.
     """
     name = table.split(".")[1]
+    judged = Judged(table, contract, frozenset(r[0] for r in con.execute(f"describe {table}").fetchall()))
     rows = _number(con, f"select count(*) from {table}")
     suite = run_suite(con, table, contract.key, contract.rules)
     _agree(con, table, contract.rules, [c.rows_failed for c in suite.counted])
     failed = [c.rule for c in suite.counted if c.rows_failed and c.rule.level == "row"]
-    _find_failing(con, table, contract, failed, in_force(waivers, contract, as_of))
+    _find_failing(con, judged, failed, in_force(waivers, contract, as_of))
     waived = dict(con.execute("select rule_id, count(*) from failing where is_waived group by all").fetchall())
     con.execute("delete from quality.quarantine where table_name = ?", [table])
     outcomes = []
     for counted in suite.counted:
         rule, excused = counted.rule, int(waived.get(counted.rule.rule_id, 0))
         if contract.quarantines and rule.level == "row" and rule.severity == "critical" and counted.rows_failed:
-            _hold_back(con, table, contract, rule)
+            _hold_back(con, judged, rule)
         sample = _sample(con, table, contract, rule) if counted.rows_failed else []
         passed = counted.passed or 0 < excused == counted.rows_failed
         outcomes.append(_outcome(rule, passed, rows, counted.rows_failed, excused, sample))
@@ -56,7 +58,7 @@ def enforce(
             f" where kept.{contract.key} is not null and not exists (from quality.quarantine as held"
             f" where held.table_name = '{table}' and held.record_key = kept.{contract.key})"
         )
-        outcomes.append(_share_held_back(con, table, contract, rows))
+        outcomes.append(_share_held_back(con, judged, rows))
     con.execute("delete from quality.warnings where table_name = ?", [table])
     con.execute(
         "insert into quality.warnings by name select $table as table_name, f.record_key, f.institution as"
@@ -64,7 +66,7 @@ def enforce(
         " (from quality.quarantine q where q.table_name = $table and q.record_key = f.record_key) order by all",
         {"table": table},
     )
-    tally(con, table, contract, institution_of(con, table))
+    tally(con, table, contract, judged.institution)
     record(con, table, contract.name, outcomes)
     con.execute("delete from quality.suite_results where table_name = ?", [table])
     con.execute(
@@ -81,13 +83,26 @@ def planned_checks(contract: Contract) -> list[tuple[str, str, bool]]:
     return [*planned, (as_name(_SHARE), " | ".join(_share_reason(contract)), True)] if contract.quarantines else planned
 
 
-def institution_of(con: duckdb.DuckDBPyConnection, table: str) -> str:
-    """SQL of who delivered a row: the table says it, or its name `stg_<institution>__<layer>` does."""
-    columns = {row[0] for row in con.execute(f"describe {table}").fetchall()}
-    for column in ("reporting_institution", "source"):
-        if column in columns:
-            return column
-    return "'" + table.split(".")[1].removeprefix("stg_").split("__")[0] + "'"
+@dataclass(frozen=True)
+class Judged:
+    """A table under a contract, and its columns."""
+
+    table: str
+    contract: Contract
+    columns: frozenset[str]
+
+    @property
+    def institution(self) -> str:
+        """SQL of who delivered a row: the table says it, or its name `stg_<institution>__<layer>` does."""
+        for column in ("reporting_institution", "source"):
+            if column in self.columns:
+                return column
+        return "'" + self.table.split(".")[1].removeprefix("stg_").split("__")[0] + "'"
+
+    @property
+    def has_source(self) -> bool:
+        """Whether rows of several sources stand in it."""
+        return "source" in self.columns
 
 
 def _agree(con: duckdb.DuckDBPyConnection, table: str, rules: Sequence[Rule], counts: Sequence[int]) -> None:
@@ -104,7 +119,7 @@ def _agree(con: duckdb.DuckDBPyConnection, table: str, rules: Sequence[Rule], co
 
 
 def _find_failing(
-    con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rules: Sequence[Rule], waivers: Sequence[Waiver]
+    con: duckdb.DuckDBPyConnection, judged: Judged, rules: Sequence[Rule], waivers: Sequence[Waiver]
 ) -> None:
     """The temporary table `failing`: one row a row and the rule it breaks."""
     con.execute("create or replace temp table waived (rule_id varchar, record_key varchar, institution varchar)")
@@ -115,7 +130,6 @@ def _find_failing(
         "create or replace temp table failing (record_key varchar, institution varchar, rule_id varchar,"
         " severity varchar, dimension varchar, is_waived boolean)"
     )
-    who = institution_of(con, table)
     for rule in rules:
         con.execute(
             f"""
@@ -129,11 +143,12 @@ def _find_failing(
                         and coalesce(w.record_key = broken.record_key, w.record_key is null)
                         and coalesce(w.institution = broken.institution, w.institution is null)
                 )
-            from (select {contract.key} as record_key, {who} as institution from {table} where {rule.failing}) as broken
+            from (select {judged.contract.key} as record_key, {judged.institution} as institution
+                from {judged.table} where {rule.failing}) as broken
             """,
             {"rule_id": rule.rule_id, "severity": rule.severity, "dimension": rule.dimension},
         )
-    con.execute("delete from quality.waivers where table_name = ?", [table])
+    con.execute("delete from quality.waivers where table_name = ?", [judged.table])
     for waiver in waivers:
         con.execute(
             "insert into quality.waivers by name select ? as table_name, ? as rule_id, ? as institution, ? as record_keys,"
@@ -141,22 +156,22 @@ def _find_failing(
             " (select count(*) from failing f where f.is_waived and f.rule_id = ?"
             "  and (len(?::varchar[]) = 0 or list_contains(?::varchar[], f.record_key))"
             "  and coalesce(f.institution = ?, true)) as row_count",
-            [table, waiver.rule_id, waiver.institution, list(waiver.record_keys), waiver.approved_by, waiver.why_es,
+            [judged.table, waiver.rule_id, waiver.institution, list(waiver.record_keys), waiver.approved_by, waiver.why_es,
              waiver.added_on, waiver.valid_until, waiver.rule_id, list(waiver.record_keys), list(waiver.record_keys),
              waiver.institution],
         )  # fmt: skip
 
 
-def _hold_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule: Rule) -> None:
-    columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
-    source = "held.source" if "source" in columns else institution_of(con, table)
-    as_text = " replace (st_astext(geometry) as geometry)" if "geometry" in columns else ""
+def _hold_back(con: duckdb.DuckDBPyConnection, judged: Judged, rule: Rule) -> None:
+    table, contract = judged.table, judged.contract
+    source = "held.source" if judged.has_source else judged.institution
+    as_text = " replace (st_astext(geometry) as geometry)" if "geometry" in judged.columns else ""
     con.execute(
         f"""
         insert into quality.quarantine by name
         select
             $table_name as table_name, coalesce(held.{contract.key}, '') as record_key, {source} as source,
-            {institution_of(con, table)} as reporting_institution, $rule_id as rule_id, $check_name as check_name,
+            {judged.institution} as reporting_institution, $rule_id as rule_id, $check_name as check_name,
             $dimension as dimension, $reason_es as reason_es, $reason_en as reason_en, $mend_es as mend_es,
             coalesce({contract.identity}, '') as entry_key, cast(to_json(held) as varchar) as record,
             held.snapshot_id as snapshot_id
@@ -184,11 +199,11 @@ def _share_reason(contract: Contract) -> tuple[str, str]:
     return f"Más de {limit} de las filas está en cuarentena", f"More than {limit} of the rows are in quarantine"
 
 
-def _share_held_back(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rows: int) -> Outcome:
+def _share_held_back(con: duckdb.DuckDBPyConnection, judged: Judged, rows: int) -> Outcome:
     """Registries alone are judged by their share: one bad submission must not keep everybody's figures back."""
-    columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
+    table, contract = judged.table, judged.contract
     held_where = f"table_name = '{table}' and source != 'submissions'"
-    if "source" in columns:
+    if judged.has_source:
         rows = _number(con, f"select count(*) from {table} where source != 'submissions'")
     held = _number(con, f"select count(distinct record_key) from quality.quarantine where {held_where}")
     reason_es, reason_en = _share_reason(contract)

@@ -59,7 +59,7 @@ ES = Words(
     rule_head=("N.°", "Qué incumple la fila", "Por qué existe la regla", "Dimensión", "Consecuencia"),
     thresholds="Umbrales",
     threshold_head=("Umbral", "Valor", "Unidad", "De dónde sale"),
-    must={"required": "Sí", "conditional": "Si", "optional": "No", "computed": "La calcula el sistema"},
+    must={"required": "Sí", "optional": "No", "computed": "La calcula el sistema"},
     when="Sí, si {when}",
     outcome={
         "critical row": "La fila no se suma: queda en cuarentena hasta que la fuente la corrija",
@@ -86,7 +86,7 @@ EN = Words(
     rule_head=("No.", "What the row breaks", "Why the rule is there", "Dimension", "Consequence"),
     thresholds="Thresholds",
     threshold_head=("Threshold", "Value", "Unit", "Where it is from"),
-    must={"required": "Yes", "conditional": "If", "optional": "No", "computed": "Made by the system"},
+    must={"required": "Yes", "optional": "No", "computed": "Made by the system"},
     when="Yes, if {when}",
     outcome={
         "critical row": "The row is not added up: it stays in quarantine until the source mends it",

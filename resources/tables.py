@@ -24,29 +24,18 @@ def is_table(name: str) -> bool:
     return any(name.lower().endswith(suffix) for suffix in TABLES)
 
 
-def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
-    """Rows of a table whose first line is its header. Raises BrokenFile or UnexpectedFormat."""
+def read_stream(source: str, stream: BinaryIO, name: str, sheet: str | None = None) -> pl.DataFrame:
+    """Rows of a table whose first line is its header, or of one sheet of a workbook; none where there is no such sheet.
+
+    Raises BrokenFile or UnexpectedFormat.
+    """
     body = stream.read(_LARGEST + 1)
     if len(body) > _LARGEST:
         raise UnexpectedFormat(source, f"a table below {_LARGEST >> 20} MiB", name)
     refuse_web_page(source, f"a table in {name}", body)
-    return _excel(source, body, name) if name.lower().endswith(".xlsx") else _delimited(source, body, name)
-
-
-def read_sheet(source: str, stream: BinaryIO, name: str, sheet: str) -> pl.DataFrame:
-    """Rows of one sheet of a workbook; none where the file is no workbook or has no such sheet. Raises BrokenFile."""
-    import fastexcel
-
-    if not name.lower().endswith(".xlsx"):
-        return pl.DataFrame()
-    try:
-        book = fastexcel.read_excel(stream.read(_LARGEST))
-        if sheet not in book.sheet_names:
-            return pl.DataFrame()
-        frame = book.load_sheet(sheet, dtypes="string").to_polars()
-    except Exception as error:
-        raise BrokenFile(source, name, str(error).splitlines()[0]) from error
-    return _without_blank_rows(frame.select(pl.all().cast(pl.String)))
+    if name.lower().endswith(".xlsx"):
+        return _excel(source, body, name, sheet)
+    return pl.DataFrame() if sheet else _delimited(source, body, name)
 
 
 def decoded(body: bytes) -> str:
@@ -57,13 +46,14 @@ def decoded(body: bytes) -> str:
         return body.decode("cp1252", errors="replace")
 
 
-def _excel(source: str, body: bytes, name: str) -> pl.DataFrame:
+def _excel(source: str, body: bytes, name: str, sheet: str | None) -> pl.DataFrame:
     import fastexcel
 
     try:
         book = fastexcel.read_excel(body)
-        sheet = book.load_sheet(0, dtypes="string")
-        frame = sheet.to_polars()
+        if sheet and sheet not in book.sheet_names:
+            return pl.DataFrame()
+        frame = book.load_sheet(sheet or 0, dtypes="string").to_polars()
     except Exception as error:
         raise BrokenFile(source, name, str(error).splitlines()[0]) from error
     return _without_blank_rows(frame.select(pl.all().cast(pl.String)))

@@ -111,20 +111,16 @@ class Doors:
 
     def _submitted(self, layer: SourceLayer, of: Draft | Manifest) -> pl.DataFrame:
         """A submission's areas, or the rows of another sheet of the template; only a workbook has one."""
-        if not layer.sheet:
-            return to_template(self._file_rows(layer.source, of))
-        part, name = _file(of.parts), str(of.parameters[FILE])
-        with self.store.open(part) as stream:
-            rows = tables.read_sheet(layer.source, stream, name, layer.sheet)
-        return to_template(rows, SHEETS[layer.sheet])
+        rows = self._file_rows(layer.source, of, layer.sheet)
+        return to_template(rows, SHEETS[layer.sheet]) if layer.sheet else to_template(rows)
 
-    def _file_rows(self, source: str, of: Draft | Manifest) -> pl.DataFrame:
-        """Rows of a file of geometries or of a table, by its name."""
+    def _file_rows(self, source: str, of: Draft | Manifest, sheet: str | None = None) -> pl.DataFrame:
+        """Rows of a file of geometries or of a table, by its name; a file of geometries has no further sheet."""
         part, name = _file(of.parts), str(of.parameters[FILE])
         with self.store.open(part) as stream:
             if tables.is_table(name):
-                return tables.read_stream(source, stream, name)
-            return vectors.read_stream(source, stream, name)
+                return tables.read_stream(source, stream, name, sheet)
+            return pl.DataFrame() if sheet else vectors.read_stream(source, stream, name)
 
     def csv_to_lake(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
         """A CSV goes from the snapshot to Parquet inside DuckDB."""
