@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from assets.inputs import Inputs, digest
+from assets.linkage.decisions import DecisionBook
+from assets.linkage.steps import steps
 from assets.sources.register import SourceLayer
 from dbt_like_sql import runner
 from dbt_like_sql.descriptions import FOLDER
@@ -47,8 +49,10 @@ class BuildSession:
         layers: Mapping[str, SourceLayer],
         run_id: str,
         as_of: dt.date,
+        decisions: DecisionBook | None = None,
     ) -> None:
-        self.files, self.as_of = files, as_of
+        self.files, self.as_of, self.decisions = files, as_of, decisions
+        self.steps = steps(decisions)
         self.models = runner.load_models()
         self.waivers = read_waivers()
         self.base = files.state()
@@ -103,6 +107,8 @@ class BuildSession:
                 raise runner.ModelError(f"{model.table}: {table} is not built yet; materialise it first")
             upstream[table] = state[0]
         upstream["macros"] = digest(MACROS.read_bytes())
+        if model.is_step:
+            upstream["step"] = self.steps[model.table].fingerprint(self.con, self.as_of)
         if "as_of" in model.variables:
             upstream["as_of"] = self.as_of.isoformat()
         if model.about.contract:
@@ -124,7 +130,8 @@ class BuildSession:
         self.con.execute("set variable as_of = ?::date", [self.as_of])
         for source in sorted(model.inputs):
             self.inputs.attach(source)
-        rows = runner.build(self.con, model)
+        select = self.steps[table].make(self.con, self.as_of) if model.is_step else model.sql
+        rows = runner.build(self.con, model, select)
         contract = model.about.contract
         outcomes = enforce(self.con, table, read_contract(contract), self.as_of, self.waivers) if contract else []
         lineage = self._store_lineage(model)
@@ -141,7 +148,7 @@ class BuildSession:
     def _store_lineage(self, model: Model) -> dict[str, list[tuple[str, str]]]:
         from dbt_like_sql.lineage import column_lineage  # the optimiser takes 0.1 s to import and is seldom needed
 
-        lineage = column_lineage(model, self._columns_of())
+        lineage = {} if model.is_step else column_lineage(model, self._columns_of())  # of code only tables are known
         pairs = [[model.table, column, *source] for column, sources in lineage.items() for source in sources]
         self.con.execute("delete from meta.lineage where table_name = ?", [model.table])
         if pairs:

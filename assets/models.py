@@ -14,6 +14,7 @@ import dagster as dg
 
 from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
+from assets.linkage.decisions import DecisionBook
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
 from assets.quality_pages import page_of, write_site
@@ -43,7 +44,7 @@ def session_of(
     def make() -> BuildSession:
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
-            dt.datetime.now(LIMA).date(),
+            dt.datetime.now(LIMA).date(), DecisionBook(Path(data_folder.data_dir) / "linkage"),
         )  # fmt: skip
 
     session = warehouse.session(make)
@@ -91,9 +92,10 @@ def _model_asset(
                 key=key,
                 deps=_dependencies(model, by_table),
                 description=f"{model.about.description.en} ({model.about.description.es}).\n\n"
-                f"**One row**: {model.about.grain}\n\n**Source**: {model.about.source}\n\n```sql\n{model.sql}\n```",
+                f"**One row**: {model.about.grain}\n\n**Source**: {model.about.source}"
+                + ("" if model.is_step else f"\n\n```sql\n{model.sql}\n```"),
                 group_name=model.layer,
-                kinds={"duckdb", "sql"},
+                kinds={"duckdb", "python" if model.is_step else "sql"},
                 owners=OWNERS,
                 tags={"layer": model.layer} | ({"source": sources[0]} if len(sources) == 1 else {}),
                 code_version=hashlib.sha256(model.sql.encode()).hexdigest()[:12],

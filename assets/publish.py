@@ -51,11 +51,14 @@ def publish(session: BuildSession) -> Release:
         con.execute(f"create or replace view main.{view} as select * from core.{view}")
         con.execute(f"comment on view main.{view} is 'Vista de core.{view} | View of core.{view}'")
     release = _write_release(session)
+    people = session.decisions.files(con) if session.decisions else {}
     con.execute("drop schema if exists checks")
     con.execute("checkpoint")
     con.close()
     _audit(session.path)
     session.files.publish(session.path, release.release_id, session.base)
+    if session.decisions:
+        session.decisions.write(people)
     return release
 
 

@@ -100,13 +100,22 @@ def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLaye
 
 
 def _remember(con: duckdb.DuckDBPyConnection, book: Path, as_of: dt.date) -> None:
-    """What the quarantine's book knew before a day: no snapshot tells it, the published file does."""
+    """What the books of quarantine, ids and decisions knew before a day: no snapshot tells it, the published file does."""
     con.execute(f"attach '{book}' as book (read_only)")
     con.execute(
         "insert into quality.quarantine_history by name select * replace ("
         " if(h.closed_on >= $as_of, null, h.closed_on) as closed_on, if(h.closed_on >= $as_of, null, h.closed_how) as closed_how"
         ") from book.quality.quarantine_history as h where h.opened_on < $as_of",
         {"as_of": as_of},
+    )
+    con.execute("create schema if not exists core")
+    con.execute(
+        "create or replace table core.initiative_ids as select * replace (if(i.until >= $as_of, null, i.until) as until,"
+        " if(i.until >= $as_of, null, i.went_by) as went_by) from book.core.initiative_ids as i where i.since < $as_of",
+        {"as_of": as_of},
+    )
+    con.execute(
+        "insert into core.link_decisions by name from book.core.link_decisions as d where d.decided_on <= ?", [as_of]
     )
     con.execute("detach book")
 

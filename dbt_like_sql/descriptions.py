@@ -40,7 +40,10 @@ class Column(Text):
 
 
 class Description(BaseModel):
-    """The .yml beside a model. `made_by: engine` marks a table that no SQL file makes."""
+    """The .yml beside a model.
+
+    `made_by: step` marks a model that code makes from what it `reads`; `made_by: engine` a table that no model makes.
+    """
 
     model_config = ConfigDict(extra="forbid")
     description: Text
@@ -48,7 +51,8 @@ class Description(BaseModel):
     source: str = ""
     columns: list[Column]
     contract: str | None = None
-    made_by: Literal["sql", "engine"] = "sql"
+    made_by: Literal["sql", "step", "engine"] = "sql"
+    reads: list[str] = []
 
 
 @cache

@@ -21,3 +21,10 @@ create or replace temp macro given_date(moment) as case
 end;
 -- what an overlay leaves of ground: touching borders give lines and points too
 create or replace temp macro polygons_of(shape) as st_collectionextract(shape, 3);
+-- words of a name: lower case, no accents, dotted abbreviations ('CC.NN.') as one word
+create or replace temp macro words_of(text) as trim(regexp_replace(
+    regexp_replace(strip_accents(lower(text)), '\b([a-z]{1,2})\.\s?([a-z]{1,2})\.', '\1\2 ', 'g'), '[^a-z]+', ' ', 'g'
+));
+-- a cell of 5 km in EPSG:6933
+create or replace temp macro grid_cell(x_m, y_m) as
+cast(floor(x_m / 5000) as integer) || ':' || cast(floor(y_m / 5000) as integer);

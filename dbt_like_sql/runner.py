@@ -1,4 +1,4 @@
-"""Runs SQL models: a model is a .sql file with a .yml beside it, and becomes one table.
+"""Runs models: a .sql file with a .yml beside it, or a .yml alone where code gives the SELECT, becomes one table.
 
 Belongs here: reading models and their dependencies from the SQL itself, and building one table.
 Does not: what a model means, when it runs, whether its rows are good; column lineage (lineage.py). No Dagster, no templates.
@@ -31,12 +31,17 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """One table of the warehouse."""
+    """One table of the warehouse; without SQL of its own where a step makes it."""
 
     layer: str
     name: str
     sql: str
     about: Description
+
+    @property
+    def is_step(self) -> bool:
+        """Whether code makes it."""
+        return self.about.made_by == "step"
 
     @property
     def table(self) -> str:
@@ -57,6 +62,8 @@ class Model:
     @cached_property
     def reads(self) -> frozenset[str]:
         """Qualified names of every table the SQL reads; common table expressions are not among them."""
+        if self.is_step:
+            return frozenset(self.about.reads)
         tables = {f"{t.db}.{t.name}" for t in self.query.find_all(exp.Table) if t.db}
         if strange := {t for t in tables if t.split(".")[0] not in (*LAYERS, *INPUTS, "accepted")}:
             raise ModelError(f"{self.table}: reads {sorted(strange)}, which no layer holds")
@@ -86,6 +93,8 @@ class Model:
     @property
     def variables(self) -> set[str]:
         """Session variables the SQL reads."""
+        if self.is_step:
+            return set()
         return {
             str(f.expressions[0].this) for f in self.query.find_all(exp.Anonymous) if f.name.lower() == "getvariable"
         }
@@ -104,9 +113,11 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
     """
     models: dict[str, Model] = {}
     for table, about in descriptions(folder).items():
-        if about.made_by == "sql":
-            layer, name = table.split(".")
-            path = folder / layer / f"{name}.sql"
+        layer, name = table.split(".")
+        path = folder / layer / f"{name}.sql"
+        if about.made_by == "step":
+            models[table] = Model(layer, name, "", about)
+        elif about.made_by == "sql":
             if not path.exists():
                 raise ModelError(f"{name}.yml describes a model, but {path.name} is missing")
             models[table] = Model(layer, name, path.read_text(encoding="utf-8"), about)
@@ -131,13 +142,14 @@ def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
     return {table: about for table, about in descriptions(folder).items() if about.made_by == "engine"}
 
 
-def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:
-    """Make the table of a model, columns typed, ordered and commented as its .yml says; returns its rows.
+def build(con: duckdb.DuckDBPyConnection, model: Model, select: str | None = None) -> int:
+    """Make the table of a model from its SELECT, columns typed, ordered and commented as its .yml says; returns its rows.
 
     Raises ModelError when the SELECT does not give exactly the described columns.
     """
+    select = select or model.sql
     try:
-        given = [row[0] for row in con.execute(f"describe {model.sql}").fetchall()]
+        given = [row[0] for row in con.execute(f"describe {select}").fetchall()]
         described = [c.name for c in model.about.columns]
         if set(given) != set(described):
             missing, extra = sorted(set(described) - set(given)), sorted(set(given) - set(described))
@@ -146,7 +158,7 @@ def build(con: duckdb.DuckDBPyConnection, model: Model) -> int:
             )
         typed = ",\n  ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in model.about.columns)
         con.execute(f"create schema if not exists {model.layer}")
-        con.execute(f"create or replace table {model.table} as select\n  {typed}\nfrom (\n{model.sql}\n)")
+        con.execute(f"create or replace table {model.table} as select\n  {typed}\nfrom (\n{select}\n)")
     except duckdb.Error as error:
         raise ModelError(f"{model.table}: {error}") from error
     comment(con, model.table, model.about)

@@ -152,9 +152,8 @@ def _contract_page(contract: Contract, words: Words) -> str:
 
 def _column(field: Field, words: Words) -> tuple[str, ...]:
     es = words.language == "es"
-    must = words.must[field.requirement]
-    if field.requirement == "conditional":
-        must = words.when.format(when=field.when_es if es else field.when_en)
+    when = words.when.format(when=field.when_es if es else field.when_en)
+    must = when if field.requirement == "conditional" else words.must[field.requirement]
     listed = field.code_list or (field.choices if isinstance(field.choices, str) else ", ".join(field.choices))
     name = f"`{field.name}`" + (f" (`{field.form_name}`)" if field.form_name else "")
     return (

@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from dbt_like_sql.seeds import read_seed
 from sandbox.geography import COORDINATE_DECIMALS, Ground, area_ha, blob
+from sandbox.spellings import Office
 
 INITIATIVES_AT_SCALE_1 = 2_000
 
@@ -164,10 +165,11 @@ def make_registries(seed: int, initiatives: list[Initiative]) -> Registries:
         if in_minam:
             record = f"RED-{initiative.start.year}-{initiative.key[1:]}"
             shape = random.choice(["polygon", "point", "admin"], p=[0.85, 0.08, 0.07])
-            _minam_record(random, initiative, record, str(shape), minam, points, truth)
+            office = Office(seed, 1, int(initiative.key[1:]))
+            _minam_record(random, office, initiative, record, str(shape), minam, points, truth)
         if in_serfor:
             record = f"SNIFFS-R-{int(initiative.key[1:]) + 7:06d}"
-            _serfor_record(random, initiative, record, serfor, truth)
+            _serfor_record(random, Office(seed, 2, int(initiative.key[1:])), initiative, record, serfor, truth)
     return Registries(
         initiatives=initiatives,
         minam_polygons=_with_oids(random, minam),
@@ -211,10 +213,10 @@ class _Truth:
 
 
 def _minam_record(
-    random: np.random.Generator, initiative: Initiative, record: str, shape: str,
+    random: np.random.Generator, office: Office, initiative: Initiative, record: str, shape: str,
     polygons: list[dict[str, Any]], points: list[dict[str, Any]], truth: _Truth,
 ) -> None:  # fmt: skip
-    row, reason = _minam_attributes(random, initiative, record)
+    row, reason = _minam_attributes(random, office, initiative, record)
     truth.record(initiative, "minam", record, reason)
     if shape == "admin":
         polygons.append(row | {"geometry": None, "HA_DECL": round(sum(_hectares(initiative.parts)), 2)})
@@ -238,11 +240,11 @@ def _minam_record(
 
 
 def _minam_attributes(
-    random: np.random.Generator, initiative: Initiative, record: str
+    random: np.random.Generator, office: Office, initiative: Initiative, record: str
 ) -> tuple[dict[str, Any], str | None]:
     start, end, status, reason = initiative.start, initiative.end, MINAM_STATUS[initiative.status], None
     draw = random.random()
-    name: str | None = _name_variant(random, initiative.name)
+    name: str | None = _name_variant(random, office.name(initiative.name))
     if draw < 0.002:
         status, reason = 9, "unknown status"
     elif draw < 0.012 and end is not None:
@@ -261,7 +263,7 @@ def _minam_attributes(
     row = {
         "COD_INIC": record,
         "NOM_INIC": name,
-        "INSTITUC": initiative.lead,
+        "INSTITUC": office.lead(initiative.lead),
         "ESTADO": status,
         "TIPO_REST": MINAM_TYPE[initiative.restoration_type],
         "ECOSISTEMA": ecosystem,
@@ -269,7 +271,7 @@ def _minam_attributes(
         "CUI": cui,
         "FEC_INI": _epoch_ms(start),
         "FEC_FIN": _epoch_ms(end) if end else None,
-        "HA_META": initiative.target_ha,
+        "HA_META": office.target_ha(initiative.target_ha),
         "VERIF_CAMPO": "SI" if initiative.field_checked else "NO",
         "OBSERV": " " if random.random() < 0.76 else "Registro en revisión",
     }
@@ -277,8 +279,9 @@ def _minam_attributes(
 
 
 def _serfor_record(
-    random: np.random.Generator, initiative: Initiative, record: str, rows: list[dict[str, Any]], truth: _Truth
-) -> None:
+    random: np.random.Generator, office: Office, initiative: Initiative, record: str, rows: list[dict[str, Any]],
+    truth: _Truth,
+) -> None:  # fmt: skip
     reason = None
     status = SERFOR_STATUS[initiative.status]
     if random.random() < 0.002:
@@ -291,6 +294,7 @@ def _serfor_record(
     for part in seen:
         truth.area(initiative, "serfor", record, part, reason or off or fault)
     end = initiative.end + dt.timedelta(days=60) if initiative.end else None
+    lead = office.lead(initiative.lead)
     rows.append(
         {
             "FUENTE": "SERFOR",
@@ -303,8 +307,8 @@ def _serfor_record(
             "NOMPRO": initiative.ubigeo[:4],
             "NOMDIS": initiative.ubigeo,
             "CODINI": record,
-            "NOMINI": _name_variant(random, initiative.name),
-            "TITULA": initiative.lead.upper() if random.random() < 0.5 else initiative.lead,
+            "NOMINI": _name_variant(random, office.name(initiative.name)),
+            "TITULA": lead.upper() if random.random() < 0.5 else lead,
             "SITUAC": status,
             "TIPRES": SERFOR_TYPE[initiative.restoration_type],
             "ECOSIS": initiative.ecosystem_name.upper() if random.random() < 0.3 else initiative.ecosystem_name,
@@ -313,7 +317,7 @@ def _serfor_record(
             "FECTER": _epoch_ms(end) if end else None,
             "SUPSIG": round(sum(_hectares(seen)), 4),
             "SUPAPR": declared,
-            "SUPMET": initiative.target_ha,
+            "SUPMET": office.target_ha(initiative.target_ha),
             "VERCAM": 1 if initiative.field_checked else 0,
             **_serfor_protocol(int(initiative.key[1:])),
             "geometry": _esri_polygon(rings),

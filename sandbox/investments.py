@@ -13,6 +13,7 @@ import polars as pl
 
 from dbt_like_sql.seeds import read_seed
 from sandbox.initiatives import GENERIC_CUI, Initiative
+from sandbox.spellings import Office
 
 OTHERS_AT_SCALE_1 = 4_000
 BLANKS = ["", " ", "-", "NULL", "--", "-.-"]
@@ -29,7 +30,8 @@ def make_investments(seed: int, scale: float, initiatives: list[Initiative]) -> 
     rows: list[dict[str, Any]] = []
     for initiative in initiatives:
         if initiative.cui:
-            name = f"{initiative.name} {random.choice(['', '- ETAPA I', 'DEL DISTRITO'])}".upper().strip()
+            told = Office(seed, 3, int(initiative.key[1:])).name(initiative.name)
+            name = f"{told} {random.choice(['', '- ETAPA I', 'DEL DISTRITO'])}".upper().strip()
             rows.append(_row(random, initiative.cui, name, by_ubigeo[initiative.ubigeo], initiative.start, "AMBIENTE"))
     for number in range(int(OTHERS_AT_SCALE_1 * scale)):
         place = capitals[int(random.integers(len(capitals)))]

@@ -22,6 +22,7 @@ import shapely
 from dbt_like_sql.seeds import read_seed
 from sandbox.budget import MONTHS
 from sandbox.initiatives import Initiative
+from sandbox.spellings import Office
 
 LONG_FROM = 2024
 _MEASURES = ("MONTO_PIA", "MONTO_PIM", "MONTO_CERTIFICADO_ANUAL", "MONTO_COMPROMETIDO_ANUAL", "MONTO_DEVENGADO_ANUAL",
@@ -158,7 +159,7 @@ def ferm(seed: int, initiatives: list[Initiative]) -> list[dict[str, Any]]:
             continue
         records.append({
             "initiative_id": f"ferm-{initiative.key.lower()}",
-            "title": initiative.name,
+            "title": Office(seed, 4, int(initiative.key[1:])).name(initiative.name),
             "source": str(random.choice(["FERM", "GEF", "Nature Commitments"], p=[0.8, 0.15, 0.05])),
             "restoration_status": statuses[initiative.status],
             "country_codes_iso3": ["PER"],

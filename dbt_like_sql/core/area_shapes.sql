@@ -2,7 +2,6 @@
 -- Published order: status, evidence class, earlier start, finer geometry, id.
 select
     areas.area_id,
-    records.initiative_id,
     areas.record_key,
     areas.source,
     areas.geometry_kind,
@@ -22,6 +21,6 @@ select
             areas.area_id
     ) as turn
 from accepted.std_areas as areas
-inner join core.initiative_sources as records on areas.record_key = records.record_key
+inner join accepted.std_initiatives as records on areas.record_key = records.record_key
 inner join seeds.initiative_statuses as statuses on records.status = statuses.status
 order by areas.area_id

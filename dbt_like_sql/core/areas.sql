@@ -3,7 +3,7 @@ with taken as (
     select
         pairs.area_id_b as area_id,
         st_union_agg(earlier.equal_area_shape order by earlier.area_id) as shape
-    from core."overlaps" as pairs
+    from core.shared_ground as pairs
     inner join core.area_shapes as earlier on pairs.area_id_a = earlier.area_id
     group by pairs.area_id_b
 ),

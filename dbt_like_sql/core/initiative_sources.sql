@@ -1,42 +1,79 @@
--- Records that share a CUI which is not generic, or a registry's own id, are one initiative.
-with keyed as (
+-- Who knows an initiative: every record that was linked to it, with the strongest reason. An investment brings its CUI alone.
+with members as (
     select
-        records.*,
-        coalesce('cui|' || records.cui, records.record_key) as initiative_key
-    from accepted.std_initiatives as records
+        ids.record_key,
+        ids.initiative_id
+    from core.initiative_ids as ids
+    where ids.until is null
+),
+
+ties as (
+    select
+        links.record_key_a as record_key,
+        links.record_key_b as other_key,
+        links.match_probability,
+        links.decided_by,
+        links.reason_es
+    from core.record_links as links
+    where links.outcome = 'linked'
+    union all
+    select
+        links.record_key_b as record_key,
+        links.record_key_a as other_key,
+        links.match_probability,
+        links.decided_by,
+        links.reason_es
+    from core.record_links as links
+    where links.outcome = 'linked'
+),
+
+strongest as (
+    select
+        ties.record_key,
+        case when ties.decided_by = 'model' then ties.match_probability else 1.0 end as match_probability,
+        ties.reason_es || ' (' || ties.other_key || ')' as match_reason
+    from ties
+    qualify
+        row_number() over (
+            partition by ties.record_key
+            order by ties.decided_by = 'model', ties.match_probability desc nulls first, ties.other_key
+        ) = 1
 )
 
 select
-    'INI-' || upper(left(md5(keyed.initiative_key), 10)) as initiative_id,
-    keyed.record_key,
-    keyed.source,
-    keyed.source_record_id,
-    keyed.snapshot_id,
-    keyed.name,
-    keyed.lead_institution,
-    keyed.status,
-    keyed.restoration_type,
-    keyed.ecosystem_code as declared_ecosystem_code,
-    keyed.ubigeo as declared_ubigeo,
-    keyed.cui,
-    keyed.start_date,
-    keyed.end_date,
-    keyed.target_ha,
-    keyed.is_field_checked,
-    keyed.tenure,
-    keyed.activity_codes,
-    keyed.has_consent,
-    keyed.funder,
-    keyed.funded_pen,
-    keyed.report_year,
-    keyed.source_document,
-    keyed.reporting_institution,
+    members.initiative_id,
+    records.record_key,
+    records.source,
+    records.source_record_id,
+    coalesce(told.snapshot_id, investments.snapshot_id) as snapshot_id,
+    records.name,
+    told.lead_institution,
+    told.status,
+    told.restoration_type,
+    told.ecosystem_code as declared_ecosystem_code,
+    told.ubigeo as declared_ubigeo,
+    records.cui,
+    told.start_date,
+    told.end_date,
+    told.target_ha,
+    told.declared_ha,
+    told.is_field_checked,
+    told.tenure,
+    told.activity_codes,
+    told.has_consent,
+    told.funder,
+    told.funded_pen,
+    told.report_year,
+    told.source_document,
+    records.registry as reporting_institution,
     known.trust_order,
-    1.0 as match_probability,
-    case
-        when count(*) over (partition by keyed.initiative_key) > 1 then 'mismo CUI ' || keyed.cui
-        else 'único registro conocido'
-    end as match_reason
-from keyed
-inner join seeds.institutions as known on keyed.source = known.institution_id
-order by initiative_id, keyed.record_key
+    row_number() over (partition by members.initiative_id order by known.trust_order, records.record_key) as trust_place,
+    coalesce(strongest.match_probability, 1.0) as match_probability,
+    coalesce(strongest.match_reason, 'único registro conocido') as match_reason
+from members
+inner join core.linkage_records as records on members.record_key = records.record_key
+inner join seeds.institutions as known on records.source = known.institution_id
+left join accepted.std_initiatives as told on members.record_key = told.record_key
+left join staging.std_investments as investments on members.record_key = 'invierte|' || investments.cui
+left join strongest on members.record_key = strongest.record_key
+order by members.initiative_id, records.record_key

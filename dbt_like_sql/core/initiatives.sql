@@ -1,22 +1,34 @@
--- The golden record: each attribute from the most trusted registry that gives it.
+-- The golden record: each attribute from the most trusted registry that gives it (seeds.institutions.trust_order), and from whom.
 with merged as (
     select
         records.initiative_id,
-        arg_min(records.name, records.trust_order) as name,
-        arg_min(records.lead_institution, records.trust_order) as lead_institution,
-        arg_min(records.status, records.trust_order) as status,
-        arg_min(records.restoration_type, records.trust_order) as restoration_type,
-        arg_min(records.start_date, records.trust_order) as start_date,
-        arg_min(records.end_date, records.trust_order) as end_date,
-        arg_min(records.target_ha, records.trust_order) as target_ha,
-        arg_min(records.declared_ubigeo, records.trust_order) as declared_ubigeo,
-        max(records.cui) as cui,
-        arg_min(records.tenure, records.trust_order) as tenure,
+        arg_min(records.name, records.trust_place) as name,
+        arg_min(records.lead_institution, records.trust_place) as lead_institution,
+        arg_min(records.status, records.trust_place) as status,
+        arg_min(records.restoration_type, records.trust_place) as restoration_type,
+        arg_min(records.start_date, records.trust_place) as start_date,
+        arg_min(records.end_date, records.trust_place) as end_date,
+        arg_min(records.target_ha, records.trust_place) as target_ha,
+        arg_min(records.declared_ubigeo, records.trust_place) as declared_ubigeo,
+        arg_min(records.cui, records.trust_place) as cui,
+        arg_min(records.tenure, records.trust_place) as tenure,
         list_sort(list_distinct(flatten(list(records.activity_codes)))) as activity_codes,
         bool_or(records.has_consent) as has_consent,
-        arg_min(records.funder, records.trust_order) as funder,
-        arg_min(records.funded_pen, records.trust_order) as funded_pen,
+        arg_min(records.funder, records.trust_place) as funder,
+        arg_min(records.funded_pen, records.trust_place) as funded_pen,
         max(records.report_year) as report_year,
+        map {
+            'name': arg_min(records.source, records.trust_place) filter (where records.name is not null),
+            'lead_institution': arg_min(records.source, records.trust_place) filter (where records.lead_institution is not null),
+            'status': arg_min(records.source, records.trust_place) filter (where records.status is not null),
+            'restoration_type': arg_min(records.source, records.trust_place) filter (where records.restoration_type is not null),
+            'start_date': arg_min(records.source, records.trust_place) filter (where records.start_date is not null),
+            'end_date': arg_min(records.source, records.trust_place) filter (where records.end_date is not null),
+            'target_ha': arg_min(records.source, records.trust_place) filter (where records.target_ha is not null),
+            'cui': arg_min(records.source, records.trust_place) filter (where records.cui is not null),
+            'tenure': arg_min(records.source, records.trust_place) filter (where records.tenure is not null),
+            'funder': arg_min(records.source, records.trust_place) filter (where records.funder is not null)
+        } as attribute_sources,
         count(*) as source_count,
         list(distinct records.source order by records.source) as sources
     from core.initiative_sources as records
@@ -59,6 +71,7 @@ select
     merged.funder,
     merged.funded_pen,
     merged.report_year,
+    merged.attribute_sources,
     merged.source_count,
     merged.sources
 from merged

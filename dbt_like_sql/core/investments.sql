@@ -1,104 +1,5 @@
--- Counted once however many rows and lists it is on: the active list first, then the closed, then the deactivated.
--- Generic codes are no investment.
-with listed as (
-    select
-        'active' as list_name,
-        1 as list_order,
-        active.cui,
-        active.snip_code,
-        active.name,
-        active.government_level,
-        active.sector,
-        active.status,
-        active.situation,
-        active.viable_cost_pen,
-        active.updated_cost_pen,
-        active.accrued_pen,
-        active.registered_date,
-        active.viable_date,
-        active.function_name,
-        active.investment_type,
-        active.typology,
-        active.ubigeo,
-        active.source_row,
-        active.snapshot_id,
-        active.latitude,
-        active.longitude,
-        cast(null as date) as closed_date
-    from accepted.stg_invierte__investments as active
-    union all
-    select
-        'closed' as list_name,
-        2 as list_order,
-        closed.cui,
-        closed.snip_code,
-        closed.name,
-        closed.government_level,
-        closed.sector,
-        closed.status,
-        closed.situation,
-        closed.viable_cost_pen,
-        closed.updated_cost_pen,
-        closed.accrued_pen,
-        closed.registered_date,
-        closed.viable_date,
-        closed.function_name,
-        closed.investment_type,
-        closed.typology,
-        closed.ubigeo,
-        closed.source_row,
-        closed.snapshot_id,
-        closed.latitude,
-        closed.longitude,
-        closed.closed_date
-    from accepted.stg_invierte__closed as closed
-    union all
-    select
-        'deactivated' as list_name,
-        3 as list_order,
-        deactivated.cui,
-        deactivated.snip_code,
-        deactivated.name,
-        deactivated.government_level,
-        deactivated.sector,
-        deactivated.status,
-        deactivated.situation,
-        deactivated.viable_cost_pen,
-        deactivated.updated_cost_pen,
-        deactivated.accrued_pen,
-        deactivated.registered_date,
-        deactivated.viable_date,
-        deactivated.function_name,
-        deactivated.investment_type,
-        deactivated.typology,
-        deactivated.ubigeo,
-        deactivated.source_row,
-        deactivated.snapshot_id,
-        cast(null as double) as latitude,
-        cast(null as double) as longitude,
-        cast(null as date) as closed_date
-    from accepted.stg_invierte__deactivated as deactivated
-),
-
-ranked as (
-    select
-        listed.*,
-        row_number() over (partition by listed.cui order by listed.list_order, listed.source_row) as place,
-        count(*) over (partition by listed.cui) as row_count
-    from listed
-    left join seeds.generic_cuis as generic on listed.cui = generic.cui
-    where listed.cui is not null and generic.cui is null
-),
-
-linked as (
-    select distinct
-        records.cui,
-        records.initiative_id
-    from core.initiative_sources as records
-    where records.cui is not null
-),
-
-recovered as (
+-- Every investment once, with the hectares it promises and the initiative it pays.
+with recovered as (
     select
         contributions.cui,
         sum(exact(contributions.gap_contribution_ha)) as gap_contribution_ha
@@ -108,32 +9,33 @@ recovered as (
 )
 
 select
-    ranked.cui,
-    ranked.list_name,
-    ranked.snip_code,
-    ranked.name,
-    ranked.government_level,
-    ranked.sector,
-    ranked.status,
-    ranked.situation,
-    ranked.viable_cost_pen,
-    ranked.updated_cost_pen,
-    ranked.accrued_pen,
-    ranked.registered_date,
-    ranked.viable_date,
-    ranked.closed_date,
-    ranked.function_name,
-    ranked.investment_type,
-    ranked.typology,
-    ranked.ubigeo,
-    ranked.latitude,
-    ranked.longitude,
+    settled.cui,
+    settled.list_name,
+    settled.snip_code,
+    settled.name,
+    settled.government_level,
+    settled.sector,
+    settled.status,
+    settled.situation,
+    settled.viable_cost_pen,
+    settled.updated_cost_pen,
+    settled.accrued_pen,
+    settled.registered_date,
+    settled.viable_date,
+    settled.closed_date,
+    settled.function_name,
+    settled.investment_type,
+    settled.typology,
+    settled.ubigeo,
+    settled.latitude,
+    settled.longitude,
     recovered.gap_contribution_ha,
-    ranked.row_count,
-    linked.initiative_id,
-    ranked.snapshot_id
-from ranked
-left join linked on ranked.cui = linked.cui
-left join recovered on ranked.cui = recovered.cui
-where ranked.place = 1
-order by ranked.cui
+    settled.row_count,
+    links.initiative_id,
+    settled.snapshot_id,
+    links.match_probability,
+    links.match_reason
+from staging.std_investments as settled
+left join core.initiative_sources as links on links.record_key = 'invierte|' || settled.cui
+left join recovered on settled.cui = recovered.cui
+order by settled.cui

@@ -89,6 +89,37 @@ with features as (
         submitted.source_row,
         submitted.snapshot_id
     from accepted.stg_submissions__features as submitted
+    union all
+    select
+        'ferm' as source,
+        'ferm' as reporting_institution,
+        ferm.source_record_id,
+        ferm.name,
+        try_cast(ferm.organizations as json) ->> '$[0].name' as lead_institution,
+        ferm.status_at_source,
+        ferm.type_at_source,
+        cast(null as varchar) as ecosystem_at_source,
+        cast(null as varchar) as ubigeo_at_source,
+        cast(null as varchar) as cui_at_source,
+        make_date(ferm.starting_year, 1, 1) as start_date,
+        make_date(ferm.ending_year, 12, 31) as end_date,
+        cast(null as double) as target_ha,
+        ferm.declared_ha,
+        false as is_field_checked,
+        cast(null as varchar) as tenure_at_source,
+        cast(null as varchar) as activities_at_source,
+        cast(null as boolean) as has_consent,
+        cast(null as varchar) as funder,
+        cast(null as decimal(18, 2)) as funded_pen,
+        cast(null as integer) as report_year,
+        ferm.url as source_document,
+        cast(null as date) as received_on,
+        ferm.source_row as object_id,
+        'FERM' as layer_name,
+        ferm.source_row,
+        ferm.snapshot_id
+    from accepted.stg_ferm__initiatives as ferm
+    where ferm.is_in_peru
 ),
 
 records as (

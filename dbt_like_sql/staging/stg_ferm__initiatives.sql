@@ -17,6 +17,7 @@ select
     given(records.organizations) as organizations,
     given(records.url) as url,
     try_cast(records.updated_on as timestamptz) as updated_at,
+    records._row as source_row,
     records._snapshot_id as snapshot_id
 from raw.ferm__initiatives as records
 left join seeds.source_codes as statuses

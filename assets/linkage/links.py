@@ -1,0 +1,131 @@
+"""What becomes of each pair of records: linked, apart, or to review.
+
+Belongs here: people's decisions before rules before the model, and what stands against a link. Does not: scores (model.py),
+names of initiatives (identity.py).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import polars as pl
+
+from assets.linkage.clusters import Clusters
+
+Pair = tuple[str, str]
+SCHEMA = {"record_key_a": pl.String, "record_key_b": pl.String, "match_probability": pl.Float64, "outcome": pl.String,
+          "decided_by": pl.String, "reason_es": pl.String, "reason_en": pl.String}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities from which a pair is linked, and from which a person should look at it."""
+
+    linked: float
+    review: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A pair somebody or something holds for one initiative."""
+
+    pair: Pair
+    decided_by: str  # person, rule or model
+    probability: float | None
+    es: str
+    en: str
+
+
+def settle(
+    records: pl.DataFrame, scored: pl.DataFrame, decisions: Mapping[Pair, str], thresholds: Thresholds
+) -> pl.DataFrame:
+    """One row a pair that was looked at, with its outcome and why (`SCHEMA`).
+
+    `records` has record_key, registry, source_record_id and cui; `scored` what model.score gives; `decisions` says `same` or
+    `apart` of a pair. The surest come first. The model never brings two records of one registry together: that a registry
+    holds one initiative twice is for a person to say, or for a CUI.
+    """
+    apart = [pair for pair, decision in decisions.items() if decision == "apart"]
+    clusters = Clusters(dict(records.select("record_key", "registry").iter_rows()), apart)
+    by_person = {pair: decision for pair, decision in decisions.items() if all(record in clusters for record in pair)}
+    rules = {p.pair: p for p in _rules(records)}
+    model = {
+        (a, b): Proposal((a, b), "model", p, es, en)
+        for a, b, p, es, en in scored.sort("match_probability", "record_key_a", "record_key_b", descending=[True, False, False])
+        .select("record_key_a", "record_key_b", "match_probability", "why_es", "why_en").iter_rows()
+    }  # fmt: skip
+    refused: dict[Pair, tuple[str, str]] = {}
+    for proposal in [*_same(by_person), *rules.values(), *model.values()]:
+        is_model = proposal.decided_by == "model"
+        if is_model and (proposal.probability or 0) < thresholds.linked:
+            break
+        if clusters.together(*proposal.pair):
+            continue
+        if enemies := clusters.kept_apart(*proposal.pair):
+            refused[proposal.pair] = (f"una persona mantiene aparte {' y '.join(enemies)}",
+                                      f"a person keeps {' and '.join(enemies)} apart")  # fmt: skip
+        elif is_model and (registry := clusters.same_registry(*proposal.pair)):
+            refused[proposal.pair] = (f"uniría dos registros de {registry}", f"would join two records of {registry}")
+        else:
+            clusters.join(*proposal.pair)
+    rows = []
+    for pair in sorted({*model, *rules, *by_person}):
+        scored_pair = model.get(pair)
+        probability = scored_pair.probability if scored_pair else None
+        if decision := by_person.get(pair):
+            linked = decision == "same" and clusters.together(*pair)
+            outcome = "linked" if linked else "review" if decision == "same" else "apart"
+            rows.append((*pair, probability, outcome, "person", *_with(refused.get(pair), *_SAID[decision])))
+        elif rule := rules.get(pair):
+            outcome = "linked" if clusters.together(*pair) else "review"
+            rows.append((*pair, probability, outcome, "rule", *_with(refused.get(pair), rule.es, rule.en)))
+        elif scored_pair:
+            outcome = _outcome(clusters.together(*pair), probability or 0, pair in refused, thresholds)
+            rows.append(
+                (*pair, probability, outcome, "model", *_with(refused.get(pair), scored_pair.es, scored_pair.en))
+            )
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+_SAID = {"same": ("decisión de una persona: es la misma", "a person's decision: the same"),
+         "apart": ("decisión de una persona: es otra", "a person's decision: another one")}  # fmt: skip
+
+
+def _outcome(together: bool, probability: float, is_refused: bool, thresholds: Thresholds) -> str:
+    if together:
+        return "linked"
+    return "review" if is_refused or probability >= thresholds.review else "apart"
+
+
+def _with(against: tuple[str, str] | None, es: str, en: str) -> tuple[str, str]:
+    return (f"{es}; pero {against[0]}", f"{en}; but {against[1]}") if against else (es, en)
+
+
+def _same(decisions: Mapping[Pair, str]) -> Iterator[Proposal]:
+    for pair, decision in sorted(decisions.items()):
+        if decision == "same":
+            yield Proposal(pair, "person", None, *_SAID["same"])
+
+
+def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
+    """Same CUI, or one registry's id told by another. Generic CUIs are not among the records' CUIs."""
+    rows = records.select("record_key", "registry", "source_record_id", "cui").sort("record_key").rows()
+    yield from _sharing(((cui, key) for key, _, _, cui in rows if cui), "mismo CUI {}", "same CUI {}")
+    registry_of = {key: registry for key, registry, _, _ in rows}
+    told = ((own, key) for key, _, own, _ in rows if own and any(c.isdigit() for c in own) and len(own) > 5)
+    for proposal in _sharing(told, "mismo identificador {}", "same identifier {}"):
+        if len({registry_of[record] for record in proposal.pair}) == 2:
+            yield proposal
+
+
+def _sharing(told: Iterable[Pair], es: str, en: str) -> Iterator[Proposal]:
+    """Pairs of records that tell one value."""
+    tellers: dict[str, list[str]] = defaultdict(list)
+    for value, record in told:
+        tellers[value].append(record)
+    for value, records in sorted(tellers.items()):
+        for one, other in combinations(sorted(set(records)), 2):
+            yield Proposal((one, other), "rule", None, es.format(value), en.format(value))

@@ -1,0 +1,108 @@
+"""The two models that code makes: core.record_links and core.initiative_ids.
+
+Belongs here: what they read from the build and what they hand back. Does not: how pairs are settled or ids kept. No Dagster.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import polars as pl
+
+from assets.linkage import identity, links
+from assets.linkage.decisions import DecisionBook
+
+_CODE = sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in {".py", ".json"})
+
+
+class Step(Protocol):
+    """Makes one model: gives a SELECT over what it put on the connection."""
+
+    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+        """Changes when anything but the tables it reads changes what it makes."""
+        ...
+
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+        """The SELECT that the model's table is made from."""
+        ...
+
+
+def steps(book: DecisionBook | None) -> dict[str, Step]:
+    """Steps by the table they make. Without a book of decisions those of the warehouse stand."""
+    return {"core.record_links": RecordLinks(book), "core.initiative_ids": InitiativeIds()}
+
+
+def _code() -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _CODE)).hexdigest()[:16]
+
+
+def _registered(con: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> str:
+    con.register("made_frame", frame.to_arrow())
+    con.execute(f"create or replace temp table {name} as from made_frame")
+    con.unregister("made_frame")
+    return f"select * from {name}"
+
+
+@dataclass(frozen=True)
+class RecordLinks:
+    """Pairs of records, scored and settled."""
+
+    book: DecisionBook | None
+
+    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+        """Of the code, the model and the decisions, which are taken in here."""
+        if self.book:
+            self.book.absorb(con, as_of)
+        return _code() + repr(sorted(DecisionBook.decisions(con).items()))
+
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
+        """Score by splink, settle by decisions, rules and thresholds."""
+        from assets.linkage.model import (  # splink takes half a second to import, and is seldom needed
+            LinkageModel,
+            score,
+        )
+
+        model = LinkageModel.read()
+        records = con.execute("from core.linkage_records order by record_key").to_arrow_table()
+        told = con.execute("select record_key, registry, source_record_id, cui from core.linkage_records").pl()
+        limits = dict(con.execute("select threshold, probability from seeds.linkage_thresholds").fetchall())
+        thresholds = links.Thresholds(limits["linked"], limits["review"])
+        settled = links.settle(told, score(records, model), DecisionBook.decisions(con), thresholds)
+        return (
+            _registered(con, "made_record_links", settled.with_columns(model_version=pl.lit(model.version)))
+            + " order by 1, 2"
+        )
+
+
+@dataclass(frozen=True)
+class InitiativeIds:
+    """The book of ids, with today's groups."""
+
+    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
+        """Of the code alone; the day does not matter until something moves."""
+        return _code()
+
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+        """Group what is linked, and carry on the book that the build file brought along."""
+        records = con.execute(
+            "select r.record_key, r.founds_initiative, coalesce(i.trust_order, 99) as trust_order"
+            " from core.linkage_records as r left join seeds.institutions as i on r.source = i.institution_id"
+        ).pl()
+        linked = con.execute("select record_key_a, record_key_b from core.record_links where outcome = 'linked'").pl()
+        columns = "record_key, initiative_id, since, came_by, until, went_by"
+        there = con.execute(
+            "select 1 from duckdb_tables() where schema_name = 'core' and table_name = 'initiative_ids'"
+        ).fetchone()
+        rows = con.execute(f"select {columns} from core.initiative_ids").fetchall() if there else []
+        book = [identity.Membership(*row) for row in rows]
+        made = identity.carried_on(identity.grouped(records, linked), book, as_of)
+        frame = pl.DataFrame([m.__dict__ for m in made], infer_schema_length=None, schema={
+            "record_key": pl.String, "initiative_id": pl.String, "since": pl.Date, "came_by": pl.String, "until": pl.Date,
+            "went_by": pl.String,
+        })  # fmt: skip
+        return _registered(con, "made_initiative_ids", frame) + " order by record_key, since"
