@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui template replay docs test peers lint bench clean
+.PHONY: help setup run live ui template replay train docs test peers lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -44,6 +44,10 @@ template: $(STAMP)  ## The Excel workbook that institutions fill in and leave in
 replay: $(STAMP)  ## A release made again from its snapshots, with no network (RELEASE=2026-11-23-1a2b3c4d)
 	@test -n "$(RELEASE)" || { echo "which release? make replay RELEASE=…; the table meta.releases lists them"; exit 2; }
 	$(BIN)/python -m pipelines.replay "$(RELEASE)"
+
+train: $(STAMP)  ## The linkage model learnt anew from the published file (NAMED="live 2026-11"); look at the difference before committing
+	@test -n "$(NAMED)" || { echo 'what are the records? make train NAMED="live 2026-11"'; exit 2; }
+	$(BIN)/python -m pipelines.train_linkage --named "$(NAMED)"
 
 docs: $(STAMP)  ## docs/sources and the list of assumptions, from the registers
 	$(BIN)/python -m pipelines.docs

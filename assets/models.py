@@ -15,6 +15,7 @@ import dagster as dg
 from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
 from assets.linkage.decisions import DecisionBook
+from assets.linkage.steps import steps
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
 from assets.quality_pages import page_of, write_site
@@ -104,7 +105,12 @@ def _model_asset(
                     "dagster/column_schema": dg.TableSchema(
                         [dg.TableColumn(c.name, c.type, c.comment) for c in model.about.columns]
                     ),
-                },
+                }
+                | (
+                    {n: dg.MetadataValue.md(v) for n, v in steps(None)[model.table].about.items()}
+                    if model.is_step
+                    else {}
+                ),
             )
         ],
         check_specs=checks,
@@ -112,6 +118,9 @@ def _model_asset(
     def sql_model(context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource) -> Events:
         session = session_of(context, data_folder, warehouse, layers)
         built = session.build(model.table)
+        if model.is_step and session.decisions:
+            for problem in session.decisions.problems():
+                context.log.warning("Decision not understood, left in the file: %s", problem)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built))
         for outcome in built.outcomes:
             page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")

@@ -135,9 +135,10 @@ def from_quality(contract: str, quality: DataQuality, column: str | None, thresh
     name = str(quality.name)
     about = custom(quality.customProperties)
     needed = {"reason_es", "why_es", "why_en"} - set(about)
-    if quality.severity not in {"critical", "warning"} or not quality.dimension or needed:
+    if quality.severity not in {"critical", "warning"} or quality.dimension not in DIMENSIONS or needed:
         raise ContractError(
-            f"{contract}: rule {name!r} needs severity critical or warning, a dimension, reason_es, why_es and why_en"
+            f"{contract}: rule {name!r} needs severity critical or warning, a dimension of {sorted(DIMENSIONS)}, reason_es,"
+            " why_es and why_en"
         )
     metric = str(quality.metric) if quality.type == "library" else "sql"
     failing: str | None = None

@@ -148,7 +148,7 @@ class Report:
         for name in ("target", "target ha", "declared ha", "gross ha", "net ha", "net / target"):
             table.add_column(name, justify="left" if name == "target" else "right")
         for name, target, declared, gross, net, share in con.execute(
-            "select target_name_en, target_ha, declared_ha, gross_ha, net_ha, progress_pct from marts.progress_to_targets order by target_ha"
+            "select target_name_en, target_ha, declared_ha, gross_ha, net_ha, progress_pct from marts.progress_to_targets where is_latest order by target_ha"
         ).fetchall():
             table.add_row(name, f"{target:,.0f}", f"{declared:,.0f}", f"{gross:,.0f}", f"{net:,.0f}", f"{share:.2f} %")
         self.console.print(table)

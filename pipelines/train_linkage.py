@@ -10,7 +10,7 @@ import argparse
 import duckdb
 from rich.console import Console
 
-from assets.linkage.model import MODEL_FILE, train
+from assets.linkage.model import CHART_FILE, MODEL_FILE, train, weights_chart
 from pipelines.settings import Settings
 
 
@@ -24,6 +24,7 @@ def main() -> None:
         records = con.execute("from core.linkage_records order by record_key").to_arrow_table()
     model = train(records, arguments.named)
     model.save()
+    CHART_FILE.write_bytes(weights_chart(records, model))
     Console().print(
         f"Model {model.version} from {model.record_count} records and {model.known_pair_count} pairs that share a CUI: {MODEL_FILE}"
     )

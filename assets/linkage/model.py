@@ -5,7 +5,6 @@ Belongs here: training, loading, scoring, the chart of weights. Does not: compar
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import logging
@@ -23,6 +22,7 @@ from splink import DuckDBAPI, Linker, block_on
 from assets.linkage import evidence
 
 MODEL_FILE = Path(__file__).parent / "model.json"
+CHART_FILE = MODEL_FILE.with_suffix(".png")
 LOWEST = 0.02  # pairs below this probability are not kept
 SEED = 2030
 _SAMPLED_PAIRS = 2_000_000
@@ -70,7 +70,7 @@ def score(records: pa.Table, model: LinkageModel) -> pl.DataFrame:
     """Candidate pairs with their probability and findings: record_key_a < record_key_b, match_probability, why_es, why_en."""
     with _linker(records, model.settings) as (linker, api):
         pairs = linker.inference.predict(threshold_match_probability=LOWEST).physical_name
-        found = api.duckdb_con.execute(
+        found: pl.DataFrame = api.duckdb_con.execute(
             f"select record_key_l, record_key_r, match_probability, columns('gamma_.*') from {pairs}"
         ).pl()
     left, right = pl.col("record_key_l"), pl.col("record_key_r")
@@ -121,11 +121,10 @@ def _smoothed(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def weights_chart(records: pa.Table, model: LinkageModel) -> str:
-    """The chart of match weights as a Markdown picture, which the UI shows without asking anybody."""
+def weights_chart(records: pa.Table, model: LinkageModel) -> bytes:
+    """The chart of match weights as a PNG."""
     import vl_convert
 
     with _linker(records.slice(0, 0), model.settings) as (linker, _):
         chart = linker.visualisations.match_weights_chart()
-    picture = vl_convert.vegalite_to_png(chart.chart_dict, scale=1)
-    return f"![Match weights](data:image/png;base64,{base64.b64encode(picture).decode()})"
+    return bytes(vl_convert.vegalite_to_png(chart.chart_dict, scale=1))

@@ -5,11 +5,13 @@ Belongs here: what they read from the build and what they hand back. Does not: h
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import duckdb
 import polars as pl
@@ -17,11 +19,17 @@ import polars as pl
 from assets.linkage import identity, links
 from assets.linkage.decisions import DecisionBook
 
-_CODE = sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in {".py", ".json"})
+_HERE = Path(__file__).parent
+_CODE = sorted(p for p in _HERE.iterdir() if p.suffix in {".py", ".json"})
 
 
 class Step(Protocol):
     """Makes one model: gives a SELECT over what it put on the connection."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What an engineer should see of it in the UI, as Markdown by name."""
+        ...
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
         """Changes when anything but the tables it reads changes what it makes."""
@@ -54,6 +62,17 @@ class RecordLinks:
 
     book: DecisionBook | None
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The model's weights, as a table's worth of words and a picture that needs no network."""
+        known = json.loads((_HERE / "model.json").read_text(encoding="utf-8"))
+        picture = base64.b64encode((_HERE / "model.png").read_bytes()).decode()
+        return {
+            "model": f"Version `{known['version']}`, learnt on {known['trained_on']}: {known['record_count']} records,"
+            f" {known['known_pair_count']} pairs that share a CUI",
+            "match_weights": f"![match weights](data:image/png;base64,{picture})",
+        }
+
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
         """Of the code, the model and the decisions, which are taken in here."""
         if self.book:
@@ -82,6 +101,8 @@ class RecordLinks:
 @dataclass(frozen=True)
 class InitiativeIds:
     """The book of ids, with today's groups."""
+
+    about: ClassVar[dict[str, str]] = {}
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
         """Of the code alone; the day does not matter until something moves."""

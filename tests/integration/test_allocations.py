@@ -220,11 +220,13 @@ def test_ground_that_two_institutions_count_is_that_of_an_independent_overlay(go
 def test_adding_targets_would_count_the_same_ground_again(good_night: Pipeline) -> None:
     rows = good_night.query(
         "select o.net_ha, a.net_ha, b.net_ha, o.share_of_smaller_pct from marts.target_overlap o"
-        " join marts.progress_to_targets a on o.target_id_a = a.target_id join marts.progress_to_targets b on o.target_id_b = b.target_id"
+        " join marts.progress_to_targets a on o.target_id_a = a.target_id and a.is_latest join marts.progress_to_targets b on o.target_id_b = b.target_id and b.is_latest"
     )
     assert len(rows) == 10, "five targets, each pair"
     for shared, first, second, share in rows:
         assert 0 < shared <= min(first, second) + 1e-6
         assert share == pytest.approx(100 * shared / min(first, second))
     counted = good_night.query("select target_id, count(*) from core.target_areas group by 1")
-    assert dict(counted) == dict(good_night.query("select target_id, area_count from marts.progress_to_targets"))
+    assert dict(counted) == dict(
+        good_night.query("select target_id, area_count from marts.progress_to_targets where is_latest")
+    )

@@ -62,7 +62,11 @@ def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeli
     path = own_world.layers / "minam_polygons.parquet"
     frame = pl.read_parquet(path)
     alone = set(frame.group_by("COD_INIC").len().filter(pl.col("len") == 1)["COD_INIC"].to_list()) & {
-        r[0] for r in first.query("select source_record_id from core.initiative_sources where source = 'minam'")
+        r[0]
+        for r in first.query(
+            "select source_record_id from core.initiative_sources where source = 'minam'"
+            " and initiative_id in (select initiative_id from core.initiatives where source_count = 1)"
+        )
     }
     gone = sorted(alone)[0]
     frame.filter(pl.col("COD_INIC") != gone).write_parquet(path)
