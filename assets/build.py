@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from assets.inputs import Inputs, digest
 from assets.linkage.decisions import DecisionBook
-from assets.linkage.steps import steps
 from assets.sources.register import SourceLayer
+from assets.steps import steps
 from dbt_like_sql import runner
 from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.runner import Model
@@ -130,7 +130,7 @@ class BuildSession:
         self.con.execute("set variable as_of = ?::date", [self.as_of])
         for source in sorted(model.inputs):
             self.inputs.attach(source)
-        select = self.steps[table].make(self.con, self.as_of) if model.is_step else model.sql
+        select = self.steps[table].make(self.con, self.as_of, model.sql) if model.is_step else model.sql
         rows = runner.build(self.con, model, select)
         contract = model.about.contract
         outcomes = enforce(self.con, table, read_contract(contract), self.as_of, self.waivers) if contract else []

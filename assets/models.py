@@ -15,11 +15,11 @@ import dagster as dg
 from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
 from assets.linkage.decisions import DecisionBook
-from assets.linkage.steps import steps
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.publish import publish
 from assets.quality_pages import page_of, write_site
 from assets.sources.register import SourceLayer
+from assets.steps import steps
 from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
 from expectations.quarantine import planned_checks
@@ -94,7 +94,7 @@ def _model_asset(
                 deps=_dependencies(model, by_table),
                 description=f"{model.about.description.en} ({model.about.description.es}).\n\n"
                 f"**One row**: {model.about.grain}\n\n**Source**: {model.about.source}"
-                + ("" if model.is_step else f"\n\n```sql\n{model.sql}\n```"),
+                + ("" if not model.sql else f"\n\n```sql\n{model.sql}\n```"),
                 group_name=model.layer,
                 kinds={"duckdb", "python" if model.is_step else "sql"},
                 owners=OWNERS,

@@ -32,3 +32,5 @@ cast(floor(x_m / 5000) as integer) || ':' || cast(floor(y_m / 5000) as integer);
 create or replace temp macro portion(whole_pen, share_before, share, is_last) as
 case when is_last then whole_pen else cast(round(whole_pen * (share_before + share), 2) as decimal(18, 2)) end
 - cast(round(whole_pen * share_before, 2) as decimal(18, 2));
+-- one shape of several; a single one stays as it is, which most are
+create or replace temp macro united(shapes) as case when len(shapes) = 1 then shapes[1] else list_aggregate(shapes, 'st_union_agg') end;

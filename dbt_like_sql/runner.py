@@ -31,7 +31,7 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """One table of the warehouse; without SQL of its own where a step makes it."""
+    """One table of the warehouse. A step makes it from its SQL, or from what its .yml says it reads."""
 
     layer: str
     name: str
@@ -62,7 +62,7 @@ class Model:
     @cached_property
     def reads(self) -> frozenset[str]:
         """Qualified names of every table the SQL reads; common table expressions are not among them."""
-        if self.is_step:
+        if not self.sql:
             return frozenset(self.about.reads)
         tables = {f"{t.db}.{t.name}" for t in self.query.find_all(exp.Table) if t.db}
         if strange := {t for t in tables if t.split(".")[0] not in (*LAYERS, *INPUTS, "accepted")}:
@@ -93,7 +93,7 @@ class Model:
     @property
     def variables(self) -> set[str]:
         """Session variables the SQL reads."""
-        if self.is_step:
+        if not self.sql:
             return set()
         return {
             str(f.expressions[0].this) for f in self.query.find_all(exp.Anonymous) if f.name.lower() == "getvariable"
@@ -116,7 +116,7 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
         layer, name = table.split(".")
         path = folder / layer / f"{name}.sql"
         if about.made_by == "step":
-            models[table] = Model(layer, name, "", about)
+            models[table] = Model(layer, name, path.read_text(encoding="utf-8") if path.exists() else "", about)
         elif about.made_by == "sql":
             if not path.exists():
                 raise ModelError(f"{name}.yml describes a model, but {path.name} is missing")

@@ -1,4 +1,4 @@
-"""The two models that code makes: core.record_links and core.initiative_ids.
+"""The steps core.record_links and core.initiative_ids.
 
 Belongs here: what they read from the build and what they hand back. Does not: how pairs are settled or ids kept. No Dagster.
 """
@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import duckdb
 import polars as pl
@@ -21,28 +21,6 @@ from assets.linkage.decisions import DecisionBook
 
 _HERE = Path(__file__).parent
 _CODE = sorted(p for p in _HERE.iterdir() if p.suffix in {".py", ".json"})
-
-
-class Step(Protocol):
-    """Makes one model: gives a SELECT over what it put on the connection."""
-
-    @property
-    def about(self) -> dict[str, str]:
-        """What an engineer should see of it in the UI, as Markdown by name."""
-        ...
-
-    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
-        """Changes when anything but the tables it reads changes what it makes."""
-        ...
-
-    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
-        """The SELECT that the model's table is made from."""
-        ...
-
-
-def steps(book: DecisionBook | None) -> dict[str, Step]:
-    """Steps by the table they make. Without a book of decisions those of the warehouse stand."""
-    return {"core.record_links": RecordLinks(book), "core.initiative_ids": InitiativeIds()}
 
 
 def _code() -> str:
@@ -79,7 +57,7 @@ class RecordLinks:
             self.book.absorb(con, as_of)
         return _code() + repr(sorted(DecisionBook.decisions(con).items()))
 
-    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Score by splink, settle by decisions, rules and thresholds."""
         from assets.linkage.model import (  # splink takes half a second to import, and is seldom needed
             LinkageModel,
@@ -108,7 +86,7 @@ class InitiativeIds:
         """Of the code alone; the day does not matter until something moves."""
         return _code()
 
-    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Group what is linked, and carry on the book that the build file brought along."""
         records = con.execute(
             "select r.record_key, r.founds_initiative, coalesce(i.trust_order, 99) as trust_order"

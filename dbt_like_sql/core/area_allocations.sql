@@ -1,28 +1,19 @@
 -- Each net hectare by district, ecosystem, protection and whether it was degraded in the baseline year of the framework's Target 2.
--- Where two protected areas share ground the stronger protection counts it: national, regional, private, then OECM. Buffer
--- zones protect nothing by themselves.
+-- Where two protected areas share ground the stronger protection counts it (core.ground_tiles).
 with zones as materialized (
     select
-        case protected.area_kind when 'national' then 1 when 'regional' then 2 else 3 end as zone_order,
-        protected.area_kind as protection,
-        coalesce(protected.area_code, protected.protected_area_id) as protected_area_code,
-        st_transform(protected.geometry, 'EPSG:4326', 'EPSG:6933') as shape
-    from core.protected_areas as protected
-    where protected.area_kind in ('national', 'regional', 'private')
-    union all
-    select
-        4 as zone_order,
-        'oecm' as protection,
-        coalesce(measures.source_record_id, measures.feature_key) as protected_area_code,
-        st_transform(measures.geometry, 'EPSG:4326', 'EPSG:6933') as shape
-    from accepted.stg_minam__oecms as measures
+        tiles.zone_order,
+        tiles.protection,
+        tiles.code as protected_area_code,
+        tiles.equal_area_shape as shape
+    from core.ground_tiles as tiles
+    where tiles.layer = 'protected'
 ),
 
 degraded as materialized (
-    select st_transform(polygons.geometry, 'EPSG:4326', 'EPSG:6933') as shape
-    from core.degradation as polygons
-    inner join core.targets as targets
-        on polygons.degradation_year = targets.baseline_year and targets.target_id = 'gbf_target_2'
+    select tiles.equal_area_shape as shape
+    from core.ground_tiles as tiles
+    where tiles.layer = 'degraded'
 ),
 
 pieces as materialized (
@@ -56,7 +47,7 @@ zone_cuts as materialized (
             partition by zone_parts.piece_number
             order by zone_parts.zone_order, zone_parts.protected_area_code
         ) as place,
-        st_union_agg(zone_parts.shape order by st_xmin(zone_parts.shape), st_ymin(zone_parts.shape)) as shape
+        united(list(zone_parts.shape order by st_xmin(zone_parts.shape), st_ymin(zone_parts.shape))) as shape
     from zone_parts
     group by zone_parts.piece_number, zone_parts.zone_order, zone_parts.protection, zone_parts.protected_area_code
 ),
@@ -114,12 +105,13 @@ parts as materialized (
 degraded_cuts as (
     select
         parts.part_number,
-        st_union_agg(
+        united(list(
             case
-                when st_covers(degraded.shape, parts.shape) then parts.shape else polygons_of(st_intersection(parts.shape, degraded.shape))
+                when st_covers(degraded.shape, parts.shape) then parts.shape
+                else polygons_of(st_intersection(parts.shape, degraded.shape))
             end
             order by st_xmin(degraded.shape), st_ymin(degraded.shape)
-        ) as shape
+        )) as shape
     from parts
     inner join degraded on st_intersects(parts.shape, degraded.shape)
     group by parts.part_number

@@ -1,18 +1,20 @@
 -- The net ground of each area, cut by district and then by ecosystem: every hectare in one piece. What no district or no
--- ecosystem covers stays a piece of its own; where a layer overlaps itself the lower code keeps the ground.
-with districts as materialized (
+-- ecosystem covers stays a piece of its own; where a layer overlaps itself the lower code keeps the ground. Only ground that its
+-- cuts do not fill to a tenth of a square decimetre is looked at for gaps and overlaps: a clean map costs nothing.
+with district_tiles as materialized (
     select
-        units.ubigeo,
-        st_transform(units.geometry, 'EPSG:4326', 'EPSG:6933') as shape
-    from accepted.stg_inei__districts as units
+        tiles.code,
+        tiles.equal_area_shape as shape
+    from core.ground_tiles as tiles
+    where tiles.layer = 'district'
 ),
 
-ecosystems as materialized (
+ecosystem_tiles as materialized (
     select
-        mapped.ecosystem_code,
-        st_transform(mapped.geometry, 'EPSG:4326', 'EPSG:6933') as shape
-    from accepted.stg_minam__ecosystems as mapped
-    where mapped.ecosystem_code is not null
+        tiles.code,
+        tiles.equal_area_shape as shape
+    from core.ground_tiles as tiles
+    where tiles.layer = 'ecosystem'
 ),
 
 taken as (
@@ -39,11 +41,25 @@ net as materialized (
 district_cuts as materialized (
     select
         net.area_id,
-        districts.ubigeo,
-        case when st_covers(districts.shape, net.shape) then net.shape else polygons_of(st_intersection(net.shape, districts.shape)) end
-            as shape
+        tiles.code as ubigeo,
+        united(list(
+            case when st_covers(tiles.shape, net.shape) then net.shape else polygons_of(st_intersection(net.shape, tiles.shape)) end
+            order by st_xmin(tiles.shape), st_ymin(tiles.shape)
+        )) as shape
     from net
-    inner join districts on st_intersects(net.shape, districts.shape)
+    inner join district_tiles as tiles on st_intersects(net.shape, tiles.shape)
+    group by net.area_id, tiles.code
+),
+
+district_uneven as materialized (
+    select
+        net.area_id,
+        any_value(net.shape) as shape,
+        united(list(district_cuts.shape order by district_cuts.ubigeo) filter (where district_cuts.shape is not null)) as covered
+    from net
+    left join district_cuts on net.area_id = district_cuts.area_id
+    group by net.area_id
+    having abs(any_value(st_area(net.shape)) - coalesce(sum(st_area(district_cuts.shape)), 0)) > 0.001
 ),
 
 district_earlier as (
@@ -52,16 +68,9 @@ district_earlier as (
         later.ubigeo,
         st_union_agg(first_cut.shape order by first_cut.ubigeo) as shape
     from district_cuts as later
+    inner join district_uneven on later.area_id = district_uneven.area_id
     inner join district_cuts as first_cut on later.area_id = first_cut.area_id and later.ubigeo > first_cut.ubigeo
     group by later.area_id, later.ubigeo
-),
-
-district_covered as (
-    select
-        district_cuts.area_id,
-        st_union_agg(district_cuts.shape order by district_cuts.ubigeo) as shape
-    from district_cuts
-    group by district_cuts.area_id
 ),
 
 in_districts as materialized (
@@ -77,11 +86,13 @@ in_districts as materialized (
         on district_cuts.area_id = district_earlier.area_id and district_cuts.ubigeo = district_earlier.ubigeo
     union all
     select
-        net.area_id,
+        district_uneven.area_id,
         null as ubigeo,
-        case when district_covered.shape is null then net.shape else st_difference(net.shape, district_covered.shape) end as shape
-    from net
-    left join district_covered on net.area_id = district_covered.area_id
+        case
+            when district_uneven.covered is null then district_uneven.shape
+            else st_difference(district_uneven.shape, district_uneven.covered)
+        end as shape
+    from district_uneven
 ),
 
 pieces as materialized (
@@ -94,26 +105,32 @@ pieces as materialized (
     where st_area(in_districts.shape) > 0
 ),
 
-ecosystem_parts as materialized (
-    select
-        pieces.piece_number,
-        ecosystems.ecosystem_code,
-        case
-            when st_covers(ecosystems.shape, pieces.shape) then pieces.shape
-            else polygons_of(st_intersection(pieces.shape, ecosystems.shape))
-        end as shape
-    from pieces
-    inner join ecosystems on st_intersects(pieces.shape, ecosystems.shape)
-),
-
--- an ecosystem may come in several polygons
 ecosystem_cuts as materialized (
     select
-        ecosystem_parts.piece_number,
-        ecosystem_parts.ecosystem_code,
-        st_union_agg(ecosystem_parts.shape order by st_xmin(ecosystem_parts.shape), st_ymin(ecosystem_parts.shape)) as shape
-    from ecosystem_parts
-    group by ecosystem_parts.piece_number, ecosystem_parts.ecosystem_code
+        pieces.piece_number,
+        tiles.code as ecosystem_code,
+        united(list(
+            case
+                when st_covers(tiles.shape, pieces.shape) then pieces.shape
+                else polygons_of(st_intersection(pieces.shape, tiles.shape))
+            end
+            order by st_xmin(tiles.shape), st_ymin(tiles.shape)
+        )) as shape
+    from pieces
+    inner join ecosystem_tiles as tiles on st_intersects(pieces.shape, tiles.shape)
+    group by pieces.piece_number, tiles.code
+),
+
+ecosystem_uneven as materialized (
+    select
+        pieces.piece_number,
+        any_value(pieces.shape) as shape,
+        united(list(ecosystem_cuts.shape order by ecosystem_cuts.ecosystem_code) filter (where ecosystem_cuts.shape is not null))
+            as covered
+    from pieces
+    left join ecosystem_cuts on pieces.piece_number = ecosystem_cuts.piece_number
+    group by pieces.piece_number
+    having abs(any_value(st_area(pieces.shape)) - coalesce(sum(st_area(ecosystem_cuts.shape)), 0)) > 0.001
 ),
 
 ecosystem_earlier as (
@@ -122,17 +139,10 @@ ecosystem_earlier as (
         later.ecosystem_code,
         st_union_agg(first_cut.shape order by first_cut.ecosystem_code) as shape
     from ecosystem_cuts as later
+    inner join ecosystem_uneven on later.piece_number = ecosystem_uneven.piece_number
     inner join ecosystem_cuts as first_cut
         on later.piece_number = first_cut.piece_number and later.ecosystem_code > first_cut.ecosystem_code
     group by later.piece_number, later.ecosystem_code
-),
-
-ecosystem_covered as (
-    select
-        ecosystem_cuts.piece_number,
-        st_union_agg(ecosystem_cuts.shape order by ecosystem_cuts.ecosystem_code) as shape
-    from ecosystem_cuts
-    group by ecosystem_cuts.piece_number
 ),
 
 in_ecosystems as (
@@ -150,12 +160,13 @@ in_ecosystems as (
             and ecosystem_cuts.ecosystem_code = ecosystem_earlier.ecosystem_code
     union all
     select
-        pieces.piece_number,
+        ecosystem_uneven.piece_number,
         null as ecosystem_code,
-        case when ecosystem_covered.shape is null then pieces.shape else st_difference(pieces.shape, ecosystem_covered.shape) end
-            as shape
-    from pieces
-    left join ecosystem_covered on pieces.piece_number = ecosystem_covered.piece_number
+        case
+            when ecosystem_uneven.covered is null then ecosystem_uneven.shape
+            else st_difference(ecosystem_uneven.shape, ecosystem_uneven.covered)
+        end as shape
+    from ecosystem_uneven
 )
 
 select

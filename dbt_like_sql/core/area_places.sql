@@ -1,69 +1,52 @@
 -- District and ecosystem of each area by the largest share of its ground; a point's are those it lies in.
-with placed_districts as (
+with placed_shapes as materialized (
     select
         shapes.area_id,
-        units.ubigeo,
-        case
-            when st_covers(units.geometry, shapes.geometry) then 1e12
-            else st_area(st_intersection(units.geometry, shapes.geometry))
-        end as share
+        coalesce(shapes.equal_area_shape, st_transform(shapes.geometry, 'EPSG:4326', 'EPSG:6933')) as shape
     from core.area_shapes as shapes
-    inner join accepted.stg_inei__districts as units on st_intersects(units.geometry, shapes.geometry)
+    where shapes.geometry is not null
 ),
 
-placed_ecosystems as (
+tiles as materialized (
     select
-        shapes.area_id,
-        mapped.ecosystem_code,
-        case
-            when st_covers(mapped.geometry, shapes.geometry) then 1e12
-            else st_area(st_intersection(mapped.geometry, shapes.geometry))
-        end as share
-    from core.area_shapes as shapes
-    inner join accepted.stg_minam__ecosystems as mapped on st_intersects(mapped.geometry, shapes.geometry)
+        cut.layer,
+        cut.code,
+        cut.equal_area_shape as shape
+    from core.ground_tiles as cut
+    where cut.layer in ('district', 'ecosystem')
 ),
 
--- an ecosystem may come in several polygons: their shares of one area add up
-ecosystem_shares as (
+-- a layer may say one code in several polygons and tiles: their shares of one area add up
+shares as (
     select
-        placed_ecosystems.area_id,
-        placed_ecosystems.ecosystem_code,
-        sum(placed_ecosystems.share) as share
-    from placed_ecosystems
-    where placed_ecosystems.ecosystem_code is not null
-    group by all
+        placed_shapes.area_id,
+        tiles.layer,
+        tiles.code,
+        sum(exact(
+            case
+                when st_covers(tiles.shape, placed_shapes.shape) then st_area(placed_shapes.shape)
+                else st_area(st_intersection(tiles.shape, placed_shapes.shape))
+            end
+        )) as share
+    from placed_shapes
+    inner join tiles on st_intersects(tiles.shape, placed_shapes.shape)
+    group by placed_shapes.area_id, tiles.layer, tiles.code
 ),
 
-best_district as (
+best as (
     select
-        placed_districts.area_id,
-        placed_districts.ubigeo
-    from placed_districts
-    qualify
-        row_number() over (
-            partition by placed_districts.area_id
-            order by placed_districts.share desc, placed_districts.ubigeo
-        ) = 1
-),
-
-best_ecosystem as (
-    select
-        ecosystem_shares.area_id,
-        ecosystem_shares.ecosystem_code
-    from ecosystem_shares
-    qualify
-        row_number() over (
-            partition by ecosystem_shares.area_id
-            order by ecosystem_shares.share desc, ecosystem_shares.ecosystem_code
-        ) = 1
+        shares.area_id,
+        shares.layer,
+        shares.code
+    from shares
+    qualify row_number() over (partition by shares.area_id, shares.layer order by shares.share desc, shares.code) = 1
 )
 
 select
-    shapes.area_id,
-    best_district.ubigeo,
-    best_ecosystem.ecosystem_code
-from core.area_shapes as shapes
-left join best_district on shapes.area_id = best_district.area_id
-left join best_ecosystem on shapes.area_id = best_ecosystem.area_id
-where shapes.geometry is not null
-order by shapes.area_id
+    placed_shapes.area_id,
+    max(best.code) filter (where best.layer = 'district') as ubigeo,
+    max(best.code) filter (where best.layer = 'ecosystem') as ecosystem_code
+from placed_shapes
+left join best on placed_shapes.area_id = best.area_id
+group by placed_shapes.area_id
+order by placed_shapes.area_id
