@@ -17,25 +17,12 @@ ecosystem_tiles as materialized (
     where tiles.layer = 'ecosystem'
 ),
 
-taken as (
-    select
-        pairs.area_id_b as area_id,
-        st_union_agg(earlier.equal_area_shape order by earlier.area_id) as shape
-    from core.shared_ground as pairs
-    inner join core.area_shapes as earlier on pairs.area_id_a = earlier.area_id
-    group by pairs.area_id_b
-),
-
 net as materialized (
     select
-        shapes.area_id,
-        case
-            when taken.shape is null then shapes.equal_area_shape
-            else st_difference(shapes.equal_area_shape, taken.shape)
-        end as shape
-    from core.area_shapes as shapes
-    left join taken on shapes.area_id = taken.area_id
-    where shapes.geometry_kind = 'polygon'
+        kept.area_id,
+        kept.equal_area_shape as shape
+    from core.area_net as kept
+    where kept.net_ha > 0
 ),
 
 district_cuts as materialized (

@@ -1,15 +1,5 @@
--- Each hectare once: an area keeps what no area with an earlier turn has taken.
-with taken as (
-    select
-        pairs.area_id_b as area_id,
-        st_union_agg(earlier.equal_area_shape order by earlier.area_id) as shape
-    from core.shared_ground as pairs
-    inner join core.area_shapes as earlier on pairs.area_id_a = earlier.area_id
-    group by pairs.area_id_b
-),
-
--- declared hectares are counted from one registry an initiative: the most trusted that declares any
-declared_basis as (
+-- Declared hectares are counted from one registry an initiative: the most trusted that declares any
+with declared_basis as (
     select
         records.initiative_id,
         arg_min(records.source, records.trust_order) as source
@@ -30,11 +20,7 @@ select
     areas.declared_ha,
     coalesce(declared_basis.source = areas.source, false) as is_declared_basis,
     areas.geometry_ha,
-    case
-        when areas.geometry_kind != 'polygon' then null
-        when taken.shape is null then areas.geometry_ha
-        else st_area(st_difference(shapes.equal_area_shape, taken.shape)) / 10000
-    end as net_ha,
+    net.net_ha,
     areas.source_ha,
     areas.is_repaired,
     coalesce(places.ubigeo, areas.declared_ubigeo) as ubigeo,
@@ -58,7 +44,7 @@ select
 from accepted.std_areas as areas
 inner join core.initiative_sources as records on areas.record_key = records.record_key
 inner join core.area_shapes as shapes on areas.area_id = shapes.area_id
-left join taken on areas.area_id = taken.area_id
+left join core.area_net as net on areas.area_id = net.area_id
 left join core.area_places as places on areas.area_id = places.area_id
 left join declared_basis on records.initiative_id = declared_basis.initiative_id
 order by areas.area_id

@@ -85,7 +85,7 @@ def test_a_renamed_layer_that_was_never_read_stops_only_what_needs_it(
     assert not pipeline.run()
     assert pipeline.last is not None
     made = {e.asset_key.to_user_string() for e in pipeline.last.get_asset_materialization_events()}
-    assert "core_spending" in made
+    assert "core_spending_monthly" in made
     assert "stg_serfor__features" in made
     assert "stg_minam__features" not in made
     assert "core_initiatives" not in made
