@@ -15,7 +15,9 @@ import polars as pl
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+Box = tuple[float, float, float, float]
 MOST_VERTICES = 256
+_SMALLEST = 0.01  # metres; corners crowded closer than this are cut no further
 _VERSION = "1"  # raise when tiles come out differently
 
 
@@ -25,38 +27,34 @@ def tiles(shapes: Iterable[BaseGeometry]) -> tuple[list[BaseGeometry], list[int]
     A heavy shape is halved across its longer side until it is light. GEOS clips to a rectangle fifteen times faster than it
     intersects with one: 216 polygons of 20,000 vertices took 2.9 s, and 43.7 s by ST_Intersection (2026-11-23).
     """
+    whole = np.array(list(shapes), dtype=object)
     light: list[BaseGeometry] = []
+    boxes: list[Box] = []
     places: list[int] = []
-    heavy = [(shape, place) for place, shape in enumerate(shapes)]
+    heavy = list(zip(whole, shapely.bounds(whole).tolist(), range(len(whole)), strict=True))
     while heavy:
-        found = np.array([shape for shape, _ in heavy], dtype=object)
-        rest: list[tuple[BaseGeometry, int]] = []
-        for (shape, place), vertices, (west, south, east, north) in zip(
-            heavy, shapely.get_num_coordinates(found), shapely.bounds(found), strict=True
-        ):
-            if vertices <= MOST_VERTICES:
+        counts = shapely.get_num_coordinates([shape for shape, _, _ in heavy])
+        halves: list[tuple[BaseGeometry, Box, int]] = []
+        for (shape, box, place), vertices in zip(heavy, counts, strict=True):
+            if vertices <= MOST_VERTICES or max(box[2] - box[0], box[3] - box[1]) < _SMALLEST:
                 light.append(shape)
+                boxes.append(box)
                 places.append(place)
-            elif east - west >= north - south:
-                middle = (west + east) / 2
-                rest += [
-                    (_clipped(shape, west, south, middle, north), place),
-                    (_clipped(shape, middle, south, east, north), place),
-                ]
             else:
-                middle = (south + north) / 2
-                rest += [
-                    (_clipped(shape, west, south, east, middle), place),
-                    (_clipped(shape, west, middle, east, north), place),
-                ]
-        heavy = [(shape, place) for shape, place in rest if not shape.is_empty]
+                halves += [(shapely.clip_by_rect(shape, *half), half, place) for half in _halves(*box)]
+        heavy = [(shape, box, place) for shape, box, place in halves if not shape.is_empty]
+    for number in np.flatnonzero(~shapely.is_valid(light)):  # the fast way promises no valid result
+        light[number] = shapely.intersection(whole[places[number]], shapely.box(*boxes[number]))
     return light, places
 
 
-def _clipped(shape: BaseGeometry, west: float, south: float, east: float, north: float) -> BaseGeometry:
-    """The part inside a rectangle; the fast way promises no valid result, so it is looked at."""
-    part = shapely.clip_by_rect(shape, west, south, east, north)
-    return part if shapely.is_valid(part) else shapely.intersection(shape, shapely.box(west, south, east, north))
+def _halves(west: float, south: float, east: float, north: float) -> tuple[Box, Box]:
+    """A box cut across its longer side."""
+    if east - west >= north - south:
+        middle = (west + east) / 2
+        return (west, south, middle, north), (middle, south, east, north)
+    middle = (south + north) / 2
+    return (west, south, east, middle), (west, middle, east, north)
 
 
 class GroundTiles:

@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 
 from assets.build import BuildSession
+from assets.history import history_tables, keep_history
 from dbt_like_sql.runner import engine_tables
 from resources.errors import PublishRefused
 
@@ -72,7 +73,7 @@ def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 def _write_columns(session: BuildSession) -> None:
     """The data dictionary, from the same descriptions that made comments and types."""
-    described = {t: m.about for t, m in session.models.items()} | engine_tables()
+    described = {t: m.about for t, m in session.models.items()} | engine_tables() | history_tables()
     rows = [
         (
             table,
@@ -132,6 +133,7 @@ def _write_release(session: BuildSession) -> Release:
         " ? as as_of, ? as fingerprint, ? as snapshot_count, ? as stale_sources, ? as stale_since",
         [release_id, now, now, bool(sandbox), session.as_of, fingerprint, snapshots, stale, since],
     )
+    keep_history(con, session.files.published if session.base else None, now)
     return Release(
         release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale)
     )
