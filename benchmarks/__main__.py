@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import extraction, files, nightly, quality
+from benchmarks import extraction, files, ground, linkage, nightly, quality
 
-ALL = ("nightly", "extraction", "files", "quality")
+ALL = ("nightly", "extraction", "files", "quality", "ground", "linkage")
 
 
 def main() -> int:
@@ -18,6 +18,8 @@ def main() -> int:
     parser.add_argument("--features", type=int, default=100_000, help="polygons of the ArcGIS layer (extraction)")
     parser.add_argument("--rows", type=int, default=files.ROWS, help="lines of the wide budget file (files)")
     parser.add_argument("--lines", type=int, default=quality.ROWS, help="spending lines under the suite (quality)")
+    parser.add_argument("--areas", type=int, default=ground.AREAS, help="areas that are cut (ground)")
+    parser.add_argument("--records", type=int, default=linkage.RECORDS, help="records that are linked (linkage)")
     arguments = parser.parse_args()
     if unknown := set(arguments.which) - set(ALL):
         parser.error(f"no benchmark {sorted(unknown)}; there are {list(ALL)}")
@@ -30,6 +32,10 @@ def main() -> int:
         files.measure(arguments.rows)
     if "quality" in arguments.which:
         quality.measure(arguments.lines)
+    if "ground" in arguments.which:
+        ground.measure(arguments.areas)
+    if "linkage" in arguments.which:
+        linkage.measure(arguments.records)
     return 0
 
 

@@ -56,7 +56,7 @@ class LinkageModel:
 
 
 @contextmanager
-def _linker(records: pa.Table, settings: Any) -> Iterator[tuple[Linker, DuckDBAPI]]:
+def linker_over(records: pa.Table, settings: Any) -> Iterator[tuple[Linker, DuckDBAPI]]:
     """Splink in a database of its own: it leaves tables behind, and the build file is published."""
     logging.getLogger("splink").setLevel(logging.ERROR)
     with duckdb.connect() as con:
@@ -68,7 +68,7 @@ def _linker(records: pa.Table, settings: Any) -> Iterator[tuple[Linker, DuckDBAP
 
 def score(records: pa.Table, model: LinkageModel) -> pl.DataFrame:
     """Candidate pairs with their probability and findings: record_key_a < record_key_b, match_probability, why_es, why_en."""
-    with _linker(records, model.settings) as (linker, api):
+    with linker_over(records, model.settings) as (linker, api):
         pairs = linker.inference.predict(threshold_match_probability=LOWEST).physical_name
         found: pl.DataFrame = api.duckdb_con.execute(
             f"select record_key_l, record_key_r, match_probability, columns('gamma_.*') from {pairs}"
@@ -96,7 +96,7 @@ def train(records: pa.Table, trained_on: str) -> LinkageModel:
             source_dataset_r=pl.lit("records"),
         )
     )
-    with _linker(records, evidence.settings()) as (linker, api):
+    with linker_over(records, evidence.settings()) as (linker, api):
         linker.training.estimate_probability_two_random_records_match([block_on("cui")], recall=_KNOWN_SHARE)
         linker.training.estimate_u_using_random_sampling(max_pairs=_SAMPLED_PAIRS, seed=SEED)
         labels = api.register(known.to_arrow(), dataset_display_name="known")
@@ -125,6 +125,6 @@ def weights_chart(records: pa.Table, model: LinkageModel) -> bytes:
     """The chart of match weights as a PNG."""
     import vl_convert
 
-    with _linker(records.slice(0, 0), model.settings) as (linker, _):
+    with linker_over(records.slice(0, 0), model.settings) as (linker, _):
         chart = linker.visualisations.match_weights_chart()
     return bytes(vl_convert.vegalite_to_png(chart.chart_dict, scale=1))

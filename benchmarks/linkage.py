@@ -1,0 +1,106 @@
+"""Linkage of 50,000 records beside splink alone with the same settings, and as records grow.
+
+Belongs here: scoring, settling and naming. Does not: the ground that records share (ground.py) or whole nights (nightly.py).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks.ground import exponent
+from benchmarks.memory import peak_mib
+
+RECORDS = 50_000
+RUNS = 3
+
+# copies of the sandbox's records, each in a country of its own: density and names stay as they are
+_COPIES = """
+copy (
+    select
+        r.record_key || '#' || n as record_key, r.source, r.registry, r.founds_initiative, r.source_record_id || '#' || n as source_record_id,
+        r.name, list_append(r.name_words, 'pais' || n) as name_words, r.name_key || ' pais' || n as name_key, r.lead_key,
+        r.ubigeo || '#' || n as ubigeo, r.department_ubigeo || '#' || n as department_ubigeo,
+        list_transform(r.places, lambda p: p || '#' || n) as places, r.start_date, r.is_year_only,
+        r.cui || '#' || n as cui, r.size_ha, r.x_m + n * 1e7 as x_m, r.y_m,
+        list_transform(r.cells, lambda c: c || '#' || n) as cells,
+        map(list_transform(map_keys(r.ground_shares), lambda k: k || '#' || n), map_values(r.ground_shares)) as ground_shares,
+        list_transform(r.ground_pairs, lambda k: k || '#' || n) as ground_pairs
+    from sandbox.core.linkage_records as r cross join range(100) as copies(n)
+    order by n, record_key limit {count}
+) to '{path}' (format parquet)
+"""
+
+
+def main() -> int:
+    """One part, in a process of its own."""
+    part, path = sys.argv[1], sys.argv[2]
+    with duckdb.connect() as con:
+        records = con.execute(f"from '{path}'").to_arrow_table()
+    from assets.linkage import identity, links
+    from assets.linkage.model import LinkageModel, linker_over, score
+
+    model = LinkageModel.read()
+    began = time.perf_counter()
+    if part == "splink":
+        with linker_over(records, model.settings) as (linker, _):
+            pairs = linker.inference.predict(threshold_match_probability=0.02)
+            found = {"pairs": pairs.as_duckdbpyrelation().shape[0]}
+    else:
+        import polars as pl
+
+        told = pl.DataFrame(records.select(["record_key", "registry", "source_record_id", "cui", "founds_initiative"]))
+        settled = links.settle(told, score(records, model), {}, links.Thresholds(0.95, 0.3))
+        groups = identity.grouped(told.with_columns(trust_order=pl.lit(1)), settled.filter(outcome="linked"))
+        identity.carried_on(groups, [], dt.date(2026, 1, 1))
+        found = {"pairs": settled.height, "initiatives": len(groups)}
+    print(json.dumps(found | {"seconds": time.perf_counter() - began, "peak_mib": round(peak_mib())}))
+    return 0
+
+
+def measure(count: int = RECORDS) -> None:
+    """Print ratio and growth."""
+    from pipelines.run import run_nightly
+    from pipelines.settings import Settings
+    from sandbox.serving import sandbox_environment
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        os.environ["RESTAURACION_DATA_DIR"] = str(folder / "data")
+        with sandbox_environment(1.0, None) as env:
+            run_nightly(Settings.from_env(env))
+        with duckdb.connect() as con:
+            con.execute(f"attach '{folder}/data/warehouse/restauracion.duckdb' as sandbox (read_only)")
+            seen = {}
+            for size in (count // 16, count // 4, count):
+                path = folder / f"{size}.parquet"
+                con.execute(_COPIES.format(count=size, path=path))
+                runs = [
+                    (_run("splink", path), _run("ours", path)) for _ in range(RUNS)
+                ]  # in turn: the machine is shared
+                seen[size] = min(ours["seconds"] for _, ours in runs)
+                bare, ours = min(b["seconds"] for b, _ in runs), runs[0][1]
+                print(
+                    f"linkage: {size:>6,} records, {ours['pairs']:,} pairs, {ours['initiatives']:,} initiatives: {seen[size]:.2f} s,"
+                    f" splink alone {bare:.2f} s, ratio {seen[size] / bare:.2f}, {ours['peak_mib']:,} MiB"
+                )
+        print(f"  growth exponent {exponent(seen):.2f}")
+
+
+def _run(part: str, path: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.linkage", part, str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ))
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Three worlds the linkage model was not tuned on, whole size, against their hidden truth: initiatives, hectares, soles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+import shapely
+
+from sandbox.geography import area_ha
+from sandbox.servers.app import SandboxServers
+from sandbox.world import World, world_at
+from tests.conftest import Pipeline, settings_for
+
+UNSEEN = (101, 102, 103)
+Pairs = set[tuple[str, str]]
+
+
+@pytest.fixture(scope="module", params=UNSEEN)
+def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """One night over a world of this seed."""
+    world = world_at(tmp_path_factory.getbasetemp().parent / "worlds", seed=request.param)
+    folder = tmp_path_factory.mktemp(f"unseen-{request.param}")
+    with SandboxServers(world) as servers:
+        pipeline = Pipeline(
+            folder / "data", servers, settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"), 60)
+        )
+        assert pipeline.run(), pipeline.errors()
+        yield pipeline
+
+
+def pairs(groups: pl.DataFrame, *by: str) -> Pairs:
+    """Pairs of records that agree in some columns."""
+    joined = groups.join(groups, on=by, suffix="_b").filter(pl.col("record_key") < pl.col("record_key_b"))
+    return set(joined.select("record_key", "record_key_b").iter_rows())
+
+
+def known_records(pipeline: Pipeline) -> pl.DataFrame:
+    columns = ["record_key", "source", "source_record_id", "name", "ubigeo"]
+    rows = pipeline.query(f"select {', '.join(columns)} from core.linkage_records")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def true_initiatives(world: World, known: pl.DataFrame) -> pl.DataFrame:
+    """Which true initiative each known record is of; decoy investments and submissions are of none."""
+    registries = pl.read_parquet(world.truth / "records.parquet")
+    initiatives = pl.read_parquet(world.truth / "initiatives.parquet").filter(pl.col("cui").is_not_null())
+    truth = pl.concat([
+        registries.select(record_key=pl.col("registry") + "|" + pl.col("source_record_id"), key="initiative_key"),
+        initiatives.select(record_key="invierte|" + pl.col("cui"), key="initiative_key"),
+        known.filter(source="ferm").select("record_key", key="T" + pl.col("source_record_id").str.slice(6)),
+    ])  # fmt: skip
+    return truth.join(known, on="record_key", how="semi")
+
+
+def shares(found: Pairs, true: Pairs) -> tuple[float, float]:
+    """Precision and recall."""
+    return len(found & true) / len(found), len(found & true) / len(true)
+
+
+def test_linkage_is_right_on_a_world_it_was_not_tuned_on(night: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    known = known_records(night)
+    true = pairs(true_initiatives(night.servers.world, known), "key")
+    rows = night.query("select record_key, initiative_id from core.initiative_sources")
+    ours = pairs(pl.DataFrame(rows, schema=["record_key", "initiative_id"], orient="row"), "initiative_id")
+    named = known.with_columns(pl.col("name").str.to_lowercase()).filter(pl.col("ubigeo").is_not_null())
+    precision, recall = shares(ours, true)
+    simple = shares(pairs(named, "name", "ubigeo"), true)
+    review = night.query("select count(*) from core.record_links where outcome = 'review'")[0][0]
+    with capsys.disabled():
+        print(
+            f"\n{known.height} records, {len(true)} true pairs: precision {precision:.4f}, recall {recall:.4f}, {review} to review;"
+            f" exact name and district: precision {simple[0]:.3f}, recall {simple[1]:.3f}"
+        )
+    assert precision >= 0.98
+    assert recall >= 0.95
+    assert review < 0.03 * len(true), "people are asked for few pairs"
+    assert simple[1] < recall
+
+
+def true_ground(pipeline: Pipeline) -> shapely.Geometry:
+    """Where restoration truly is: what MINAM and SERFOR drew and the protocol should accept, and what was submitted."""
+    areas = pl.read_parquet(pipeline.servers.world.truth / "areas.parquet").filter(
+        pl.col("quarantine_reason").is_null()
+    )
+    submitted = pipeline.query(
+        "select st_aswkb(geometry) from core.areas where source = 'submissions' and geometry_kind = 'polygon'"
+    )
+    return shapely.union_all(shapely.from_wkb([*areas["geometry"].to_list(), *(bytes(row[0]) for row in submitted)]))
+
+
+def test_net_hectares_are_the_true_ones_in_the_country_and_in_every_department(night: Pipeline) -> None:
+    truth = true_ground(night)
+    expected = float(area_ha([truth])[0])
+    net = night.query("select sum(net_ha) from core.areas")[0][0]
+    assert net == pytest.approx(expected, rel=1e-3)
+    assert night.query("select sum(net_ha) from core.area_allocations")[0][0] == pytest.approx(net, abs=1e-6)
+    by_department = dict(night.query("select left(ubigeo, 2), sum(net_ha) from core.area_allocations group by 1"))
+    departments = pl.read_parquet(night.servers.world.layers / "departments.parquet")
+    inside = [shapely.intersection(truth, shape) for shape in shapely.from_geojson(departments["geometry"].to_numpy())]
+    off = {
+        ubigeo: (by_department.get(ubigeo, 0.0), true)
+        for ubigeo, true in zip(departments["ubigeo"], area_ha(inside).tolist(), strict=True)
+        if abs(by_department.get(ubigeo, 0.0) - true) > 0.01 * max(true, 1)
+    }
+    assert off == {}
+
+
+def test_every_sol_of_the_file_is_linked_or_unlinked_and_the_linked_ones_rightly(night: Pipeline) -> None:
+    total, linked, unlinked = night.query(
+        "select sum(accrued_pen), sum(by_cui_pen + by_match_pen + allocated_pen), sum(unlinked_pen) from marts.spending_linkage"
+    )[0]
+    assert linked + unlinked == total == night.query("select sum(accrued_pen) from core.spending")[0][0]
+    assert linked == night.query("select sum(accrued_pen) from core.initiative_spending")[0][0]
+    official = night.query(
+        "select count(*) from marts.spending_by_programme where accrued_difference_pen != 0 or modified_difference_pen != 0"
+    )
+    assert official == [(0,)], "programme totals to the sol"
+    truth = dict(
+        pl.read_parquet(night.servers.world.truth / "spending.parquet")
+        .group_by("cui")
+        .agg(pl.col("accrued_pen").sum())
+        .iter_rows()
+    )
+    paid = dict(night.query("select cui, sum(accrued_pen) from core.initiative_spending group by 1"))
+    assert {cui: truth[cui] for cui in paid} == paid, "an investment's whole money, once"
+    known = pl.DataFrame(
+        night.query("select record_key, initiative_id from core.initiative_sources"),
+        schema=["record_key", "id"],
+        orient="row",
+    )
+    keyed = true_initiatives(night.servers.world, known_records(night)).join(known, on="record_key")
+    of_id = dict(keyed.group_by("id").agg(pl.col("key").mode().first()).iter_rows())
+    cui_of = dict(
+        pl.read_parquet(night.servers.world.truth / "initiatives.parquet")
+        .select("cui", "initiative_key")
+        .drop_nulls()
+        .iter_rows()
+    )
+    wrong = sum(
+        (pen for i, cui, pen in night.query("select initiative_id, cui, sum(accrued_pen) from core.initiative_spending group by all")
+         if cui_of.get(cui) != of_id.get(i)), Decimal(0),
+    )  # fmt: skip
+    assert wrong < linked * Decimal("0.01"), "less than one sol in a hundred reaches the wrong initiative"
+
+
+def test_the_summary_of_the_world_agrees(night: Pipeline) -> None:
+    summary = json.loads((Path(night.servers.world.truth) / "summary.json").read_text())
+    gross = night.query("select sum(geometry_ha) from core.areas where source in ('minam', 'serfor')")[0][0]
+    assert gross == pytest.approx(summary["gross_ha"], rel=1e-3)

@@ -1,0 +1,148 @@
+"""The same ground on random polygons, by the warehouse's own SQL, against shapely; tiles; money in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assets.build import MACROS
+from assets.ground import MOST_VERTICES, tiles
+from dbt_like_sql.descriptions import FOLDER
+from resources.warehouse import connect
+
+
+def blob(x: float, y: float, radius: float, corners: int) -> shapely.Polygon:
+    turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return shapely.Polygon(np.column_stack([x + radius * np.cos(turns), y + radius * np.sin(turns)]))
+
+
+SHAPES = st.lists(
+    st.builds(blob, st.floats(0, 3_000), st.floats(0, 3_000), st.floats(50, 900), st.integers(3, 30)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    made = connect()
+    made.execute(MACROS.read_text(encoding="utf-8"))
+    made.execute("create schema core; create schema seeds")
+    made.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
+    return made
+
+
+def counted(
+    con: duckdb.DuckDBPyConnection, shapes: Sequence[shapely.Geometry], turns: Sequence[int] | None = None
+) -> pl.DataFrame:
+    """Areas with gross and net hectares, by the models core.shared_ground and core.area_net."""
+    frame = pl.DataFrame({
+        "area_id": [f"A{n:03d}" for n in range(len(shapes))],
+        "turn": list(turns or range(len(shapes))),
+        "wkb": [shapely.to_wkb(s) for s in shapes],
+    })  # fmt: skip
+    con.register("given", frame.to_arrow())
+    con.execute(
+        "create or replace table core.area_shapes as select area_id, area_id as record_key, 'polygon' as geometry_kind, 'B' as"
+        " evidence_class, 1 as status_order, null::date as start_date, 1.0 as vertices_per_ha, turn,"
+        " st_setcrs(st_geomfromwkb(wkb), 'EPSG:6933') as equal_area_shape, st_area(st_geomfromwkb(wkb)) / 10000 as geometry_ha from given"
+    )
+    for model in ("shared_ground", "area_net"):
+        con.execute(f"create or replace table core.{model} as {(FOLDER / 'core' / f'{model}.sql').read_text()}")
+    return con.execute(
+        "select s.area_id, s.geometry_ha, n.net_ha from core.area_shapes s join core.area_net n using (area_id) order by 1"
+    ).pl()
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes=SHAPES, seed=st.integers(0, 1_000))
+def test_net_is_the_union_whatever_the_turns_and_never_more_than_gross(
+    con: duckdb.DuckDBPyConnection, shapes: list[shapely.Polygon], seed: int
+) -> None:
+    union = shapely.union_all(shapes).area / 10_000
+    found = counted(con, shapes)
+    assert found["net_ha"].sum() == pytest.approx(union, abs=1e-6)
+    assert (found["net_ha"] <= found["geometry_ha"] + 1e-9).all()
+    turns = np.random.default_rng(seed).permutation(len(shapes)).tolist()
+    assert counted(con, shapes, turns)["net_ha"].sum() == pytest.approx(union, abs=1e-6), (
+        "totals do not depend on the order"
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(shapes=SHAPES, which=st.integers(0, 100))
+def test_a_duplicate_adds_nothing(con: duckdb.DuckDBPyConnection, shapes: list[shapely.Polygon], which: int) -> None:
+    before = counted(con, shapes)
+    after = counted(con, [*shapes, shapes[which % len(shapes)]])
+    assert after["net_ha"].sum() == pytest.approx(before["net_ha"].sum(), abs=1e-6)
+    assert after["net_ha"][-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_containment_and_slivers(con: duckdb.DuckDBPyConnection) -> None:
+    outer, inner = shapely.box(0, 0, 1_000, 1_000), shapely.box(100, 100, 200, 200)
+    neighbour, beside = shapely.box(999.9, 0, 2_000, 1_000), shapely.box(990, 2_000, 1_000, 3_000)
+    found = counted(con, [outer, inner, neighbour, beside])
+    pairs = con.execute(
+        "select area_id_a, area_id_b, overlap_ha, share_of_smaller, is_sliver from core.shared_ground order by 2"
+    ).fetchall()
+    assert pairs[0][:2] == ("A000", "A001")
+    assert pairs[0][2:] == (pytest.approx(1.0), pytest.approx(1.0), False), "what lies inside overlaps wholly"
+    assert pairs[1][:2] == ("A000", "A002")
+    assert pairs[1][4], "a strip of ten centimetres is a matter of drawing"
+    assert pairs[1][2] == pytest.approx(0.01)
+    union = shapely.union_all([outer, inner, neighbour, beside]).area / 10_000
+    assert found["net_ha"].sum() == pytest.approx(union, abs=1e-9), "but its ground is counted once all the same"
+
+
+def wavering(corners: int, seed: int) -> shapely.Polygon:
+    random = np.random.default_rng(seed)
+    turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    reach = 10_000 + np.convolve(random.normal(0, 300, corners), np.ones(5) / 5, "same")
+    return shapely.Polygon(
+        np.column_stack([reach * np.cos(turns), reach * np.sin(turns)]), [blob(0, 0, 2_000, 700).exterior.coords]
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(corners=st.integers(3, 9_000), seed=st.integers(0, 99))
+def test_tiles_are_light_and_together_the_shape(corners: int, seed: int) -> None:
+    shape = shapely.make_valid(wavering(max(corners, 40), seed))
+    parts, places = tiles([shape, blob(50_000, 0, 100, 8)])
+    assert max(shapely.get_num_coordinates(parts)) <= MOST_VERTICES
+    assert shapely.is_valid(parts).all()
+    first = [part for part, place in zip(parts, places, strict=True) if place == 0]
+    assert shapely.area(first).sum() == pytest.approx(shape.area, rel=1e-12)
+    assert shapely.union_all(first).symmetric_difference(shape).area < 1e-3
+    assert places.count(1) == 1
+
+
+def test_corners_crowded_on_one_spot_do_not_cut_for_ever() -> None:
+    parts, _ = tiles([blob(0, 0, 0.001, 2_000)])
+    assert len(parts) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    amount=st.decimals(-1_000_000, 1_000_000, places=2, allow_nan=False),
+    weights=st.lists(st.floats(0.001, 1_000), min_size=1, max_size=9),
+)
+def test_parts_of_an_amount_add_up_to_the_cent(
+    con: duckdb.DuckDBPyConnection, amount: Decimal, weights: list[float]
+) -> None:
+    total, before, parts = sum(weights), 0.0, []
+    for place, weight in enumerate(weights):
+        last = place == len(weights) - 1
+        row = con.execute(
+            "select portion(?::decimal(18,2), ?, ?, ?)", [amount, before / total, weight / total, last]
+        ).fetchone()
+        parts.append(row[0])  # type: ignore[index]
+        before += weight
+    assert sum(parts) == amount
