@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 
 
 class Clusters:
-    """Disjoint sets of records; every record begins alone.
+    """Disjoint sets of records; every record begins alone, and is only written down once it is asked for.
 
     `registry_of` names who keeps a record; `apart` are the pairs that a person keeps apart.
     """
 
-    def __init__(self, registry_of: Mapping[str, str], apart: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, registry_of: Mapping[str, object], apart: Iterable[tuple[str, str]] = ()) -> None:
         self._registry_of = registry_of
-        self._root = {record: record for record in registry_of}
-        self._members = {record: [record] for record in registry_of}
+        self._root: dict[str, str] = {}
+        self._members: dict[str, list[str]] = {}
         self._apart: dict[str, set[str]] = {}
         for one, other in apart:
             self._apart.setdefault(one, set()).add(other)
@@ -25,10 +25,14 @@ class Clusters:
 
     def __contains__(self, record: str) -> bool:
         """Whether the record is known."""
-        return record in self._root
+        return record in self._registry_of
 
     def root(self, record: str) -> str:
         """The record that stands for its group."""
+        if record not in self._root:
+            self._root[record] = record
+            self._members[record] = [record]
+            return record
         while (above := self._root[record]) != record:
             self._root[record] = self._root[above]
             record = above
@@ -40,16 +44,18 @@ class Clusters:
 
     def kept_apart(self, one: str, other: str) -> tuple[str, str] | None:
         """Two records of the groups that a person keeps apart."""
+        if not self._apart:
+            return None
         here, there = self._members[self.root(one)], set(self._members[self.root(other)])
         for record in here:
             if enemies := self._apart.get(record, set()) & there:
                 return record, min(enemies)
         return None
 
-    def same_registry(self, one: str, other: str) -> str | None:
+    def same_registry(self, one: str, other: str) -> object | None:
         """A registry that has records in both groups."""
         here, there = ({self._registry_of[r] for r in self._members[self.root(x)]} for x in (one, other))
-        return min(here & there, default=None)
+        return min(here & there, key=str, default=None)
 
     def join(self, one: str, other: str) -> None:
         """Make one group of two; the root is the least of its members."""
@@ -59,5 +65,5 @@ class Clusters:
             self._members[low] += self._members.pop(high)
 
     def groups(self) -> list[list[str]]:
-        """Members of every group, sorted."""
+        """Members of every group that was ever asked for, sorted."""
         return [sorted(members) for _, members in sorted(self._members.items())]

@@ -33,15 +33,16 @@ def grouped(records: pl.DataFrame, links: pl.DataFrame) -> list[list[str]]:
 
     `records` has record_key, founds_initiative, trust_order; `links` the pairs that are linked.
     """
-    clusters = Clusters(dict.fromkeys(records["record_key"].to_list(), ""))
+    best_first = records.sort(~pl.col("founds_initiative"), "trust_order", "record_key")
+    rank = {key: place for place, key in enumerate(best_first["record_key"].to_list())}
+    clusters = Clusters(rank)
     for one, other in links.select("record_key_a", "record_key_b").iter_rows():
         clusters.join(one, other)
-    rank = {
-        key: (not founds, trust, key)
-        for key, founds, trust in records.select("record_key", "founds_initiative", "trust_order").iter_rows()
-    }
-    groups = [sorted(group, key=rank.__getitem__) for group in clusters.groups()]
-    return [group for group in groups if not rank[group[0]][0]]
+    joined = [sorted(group, key=rank.__getitem__) for group in clusters.groups()]
+    founding = set(records.filter("founds_initiative")["record_key"].to_list())
+    seen = {record for group in joined for record in group}
+    alone = [[record] for record in best_first["record_key"].to_list() if record in founding and record not in seen]
+    return sorted([*alone, *(group for group in joined if group[0] in founding)])
 
 
 def carried_on(groups: Sequence[list[str]], book: Sequence[Membership], as_of: dt.date) -> list[Membership]:

@@ -6,10 +6,8 @@ names of initiatives (identity.py).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import polars as pl
 
@@ -112,20 +110,23 @@ def _same(decisions: Mapping[Pair, str]) -> Iterator[Proposal]:
 
 def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
     """Same CUI, or one registry's id told by another. Generic CUIs are not among the records' CUIs."""
-    rows = records.select("record_key", "registry", "source_record_id", "cui").sort("record_key").rows()
-    yield from _sharing(((cui, key) for key, _, _, cui in rows if cui), "mismo CUI {}", "same CUI {}")
-    registry_of = {key: registry for key, registry, _, _ in rows}
-    told = ((own, key) for key, _, own, _ in rows if own and any(c.isdigit() for c in own) and len(own) > 5)
-    for proposal in _sharing(told, "mismo identificador {}", "same identifier {}"):
-        if len({registry_of[record] for record in proposal.pair}) == 2:
-            yield proposal
+    for one, other, cui, _, _ in _sharing(records, "cui"):
+        yield Proposal((one, other), "rule", None, f"mismo CUI {cui}", f"same CUI {cui}")
+    ids = records.filter(
+        pl.col("source_record_id").str.contains(r"\d") & (pl.col("source_record_id").str.len_chars() > 5)
+    )
+    for one, other, own, here, there in _sharing(ids, "source_record_id"):
+        if here != there:
+            yield Proposal((one, other), "rule", None, f"mismo identificador {own}", f"same identifier {own}")
 
 
-def _sharing(told: Iterable[Pair], es: str, en: str) -> Iterator[Proposal]:
-    """Pairs of records that tell one value."""
-    tellers: dict[str, list[str]] = defaultdict(list)
-    for value, record in told:
-        tellers[value].append(record)
-    for value, records in sorted(tellers.items()):
-        for one, other in combinations(sorted(set(records)), 2):
-            yield Proposal((one, other), "rule", None, es.format(value), en.format(value))
+def _sharing(records: pl.DataFrame, column: str) -> list[tuple[str, str, str, str, str]]:
+    """Pairs of records that tell one value: both keys, the value, both registries."""
+    told = records.drop_nulls(column).filter(pl.col(column).is_duplicated())
+    return (
+        told.join(told, on=column, suffix="_b")
+        .filter(pl.col("record_key") < pl.col("record_key_b"))
+        .select("record_key", "record_key_b", column, "registry", "registry_b")
+        .sort("record_key", "record_key_b")
+        .rows()
+    )
