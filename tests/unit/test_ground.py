@@ -146,3 +146,24 @@ def test_parts_of_an_amount_add_up_to_the_cent(
         parts.append(row[0])  # type: ignore[index]
         before += weight
     assert sum(parts) == amount
+
+
+def test_the_worked_example_of_the_method(con: duckdb.DuckDBPyConnection) -> None:
+    """docs/method.md: two registries and a community near Huayllay."""
+    found = counted(
+        con, [shapely.box(0, 0, 1_000, 1_000), shapely.box(100, 0, 1_100, 1_000), shapely.box(300, 300, 800, 800)]
+    )
+    assert found["geometry_ha"].to_list() == pytest.approx([100, 100, 25])
+    assert found["net_ha"].to_list() == pytest.approx([100, 10, 0])
+    shared = con.execute(
+        "select share_of_smaller from core.shared_ground where area_id_a = 'A000' and area_id_b = 'A001'"
+    ).fetchone()
+    assert shared == (pytest.approx(0.9),)
+    assert round(Decimal("1200000.01") / Decimal(round(found["net_ha"].sum())), 2) == Decimal("10909.09")
+    parts = con.execute(
+        "select portion(100.00::decimal(18,2), 0, 30.0 / 90, false), portion(100.00::decimal(18,2), 30.0 / 90, 60.0 / 90, true)"
+    ).fetchone()
+    assert parts == (Decimal("33.33"), Decimal("66.67"))
+    text = (FOLDER.parent / "docs" / "method.md").read_text(encoding="utf-8")
+    for figure in ("**110**", "**225**", "S/ 10,909.09", "S/ 33.33 and S/ 66.67", "S/ 33,33 y S/ 66,67"):
+        assert figure in text
