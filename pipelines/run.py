@@ -17,6 +17,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from assets.linkage.decisions import TO_REVIEW
 from assets.names import PUBLISHED
 from assets.quality_pages import LATEST
 from assets.sources.register import all_layers, first_fiscal_year
@@ -177,6 +178,10 @@ class Report:
         self.console.print(
             f"Checks: {passed} passed, {warned} warned, {critical} held rows back; {held[0]} rows in quarantine (quality.quarantine)"
         )
+        waiting = con.execute("select count(*) from core.record_links where outcome = 'review'").fetchone() or (0,)
+        if waiting[0]:
+            path = self.settings.data_dir / "linkage" / TO_REVIEW
+            self.console.print(f"Pairs of records for a person to review: {waiting[0]}, in {path}", soft_wrap=True)
 
     def closing(self, published: bool, seconds: float) -> None:
         """Where the file is, or that nothing changed."""

@@ -14,6 +14,7 @@ select
     records.initiative_id,
     areas.source,
     areas.source_record_id,
+    areas.reporting_institution,
     areas.evidence_class,
     areas.geometry_kind,
     areas.geometry,

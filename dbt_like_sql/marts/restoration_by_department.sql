@@ -1,32 +1,25 @@
--- Net hectares where they lie; declared and gross by the main district of each area. What lies in no district (sea or border)
--- is a row of its own.
+-- Departments as the sum of their districts; an initiative that lies in several districts counts once in its department.
 with counted as (
-    select initiatives.initiative_id
-    from core.initiatives as initiatives
-    inner join seeds.initiative_statuses as statuses
-        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
-),
-
-net as (
     select
         left(allocations.ubigeo, 2) as department_ubigeo,
-        count(distinct allocations.initiative_id) as initiative_count,
-        sum(exact(allocations.net_ha)) as net_ha,
-        sum(exact(allocations.net_ha)) filter (where allocations.was_degraded) as net_degraded_ha,
-        sum(exact(allocations.net_ha)) filter (where allocations.protection != 'none') as net_protected_ha
+        count(distinct allocations.initiative_id) as initiative_count
     from core.area_allocations as allocations
-    inner join counted on allocations.initiative_id = counted.initiative_id
+    inner join core.initiatives as initiatives on allocations.initiative_id = initiatives.initiative_id
+    inner join seeds.initiative_statuses as statuses
+        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
     group by left(allocations.ubigeo, 2)
 ),
 
-stated as (
+summed as (
     select
-        left(areas.ubigeo, 2) as department_ubigeo,
-        sum(exact(areas.declared_ha)) filter (where areas.is_declared_basis) as declared_ha,
-        sum(exact(areas.geometry_ha)) as gross_ha
-    from core.areas as areas
-    inner join counted on areas.initiative_id = counted.initiative_id
-    group by left(areas.ubigeo, 2)
+        left(districts.ubigeo, 2) as department_ubigeo,
+        sum(exact(districts.declared_ha)) as declared_ha,
+        sum(exact(districts.gross_ha)) as gross_ha,
+        sum(exact(districts.net_ha)) as net_ha,
+        sum(exact(districts.net_degraded_ha)) as net_degraded_ha,
+        sum(exact(districts.net_protected_ha)) as net_protected_ha
+    from marts.restoration_by_district as districts
+    group by left(districts.ubigeo, 2)
 ),
 
 departments as (
@@ -44,14 +37,14 @@ departments as (
 select
     departments.department_ubigeo,
     departments.department_name,
-    coalesce(net.initiative_count, 0) as initiative_count,
-    coalesce(stated.declared_ha, 0) as declared_ha,
-    coalesce(stated.gross_ha, 0) as gross_ha,
-    coalesce(net.net_ha, 0) as net_ha,
-    coalesce(net.net_degraded_ha, 0) as net_degraded_ha,
-    coalesce(net.net_protected_ha, 0) as net_protected_ha,
-    100 * coalesce(net.net_ha, 0) / nullif(sum(net.net_ha) over (), 0) as share_of_net_pct
+    coalesce(counted.initiative_count, 0) as initiative_count,
+    coalesce(summed.declared_ha, 0) as declared_ha,
+    coalesce(summed.gross_ha, 0) as gross_ha,
+    coalesce(summed.net_ha, 0) as net_ha,
+    coalesce(summed.net_degraded_ha, 0) as net_degraded_ha,
+    coalesce(summed.net_protected_ha, 0) as net_protected_ha,
+    100 * coalesce(summed.net_ha, 0) / nullif(sum(summed.net_ha) over (), 0) as share_of_net_pct
 from departments
-left join net on departments.department_ubigeo is not distinct from net.department_ubigeo
-left join stated on departments.department_ubigeo is not distinct from stated.department_ubigeo
+left join summed on departments.department_ubigeo is not distinct from summed.department_ubigeo
+left join counted on departments.department_ubigeo is not distinct from counted.department_ubigeo
 order by departments.department_ubigeo nulls last
