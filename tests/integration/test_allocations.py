@@ -153,6 +153,10 @@ def test_the_tables_by_ecosystem_and_department_say_the_same_total(good_night: P
         (36,)
     ]
     assert good_night.query("select count(*) from marts.restoration_by_department") == [(26,)]
+    for table in ("restoration_by_district", "restoration_by_institution"):
+        assert good_night.query(f"select sum(net_ha) from marts.{table}")[0][0] == pytest.approx(counting, abs=1e-4), (
+            table
+        )
 
 
 def test_a_departments_net_hectares_are_those_of_an_independent_overlay(

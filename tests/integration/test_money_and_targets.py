@@ -1,0 +1,161 @@
+"""Soles tied to ground once, classes of spending, targets year by year, and what adding targets would claim."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import duckdb
+import pytest
+import shapely
+
+from assets.build import MACROS
+from dbt_like_sql.descriptions import FOLDER
+from dbt_like_sql.seeds import read_seed
+from resources.warehouse import connect
+from tests.conftest import Pipeline
+from tests.integration.test_allocations import equal_area
+
+
+def test_names_mislead_and_the_rules_do_not(good_night: Pipeline) -> None:
+    """Product 3000384 says recovered areas; its activity is patrol."""
+    classes = good_night.query(
+        "select distinct restoration_class, restoration_confidence from core.spending where product_code = '3000384' and activity_code = '5005177'"
+    )
+    assert classes == [("not_restoration", "high")]
+    assert good_night.query("select count(*) from core.spending where restoration_class is null") == [(0,)]
+    named = {r[0] for r in good_night.query("select distinct restoration_rule from core.spending")}
+    assert named <= set(read_seed("restoration_rules")["rule_id"])
+    linked = good_night.query(
+        "select distinct restoration_class from core.spending where cui in (select cui from core.initiative_spending)"
+    )
+    assert linked == [("direct",)]
+
+
+def test_a_generic_code_pays_nobody(good_night: Pipeline) -> None:
+    assert good_night.query("select count(*) from core.initiative_spending where cui in ('2001621', '2000634')") == [
+        (0,)
+    ]
+
+
+def test_the_overlooked_programmes_stand_beside_the_others(good_night: Pipeline) -> None:
+    linked = dict(
+        good_night.query(
+            "select programme_code, sum(accrued_pen - unlinked_pen) from marts.spending_linkage group by 1"
+        )
+    )
+    assert set(linked) == {"0068", "0072", "0089", "0121", "0130", "0144"}
+    assert all(pen > 0 for pen in linked.values())
+
+
+@pytest.fixture
+def shared_code() -> duckdb.DuckDBPyConnection:
+    """Two initiatives that bear one CUI, a third with another on which 269 rows of the bank stand, and a line nobody bears."""
+    con = connect()
+    con.execute(MACROS.read_text(encoding="utf-8"))
+    con.execute("create schema core")
+    con.execute(
+        "create table core.initiative_sources as select * from (values"
+        " ('2400001', 'I1', 'minam', 1.0::double, 'mismo CUI', 1), ('2400001', 'I2', 'serfor', 1.0::double, 'mismo CUI', 1),"
+        " ('2400002', 'I3', 'invierte', 0.97::double, 'mismo nombre', 2)) t(cui, initiative_id, source, match_probability, match_reason, trust_place)"
+    )
+    con.execute(
+        "create table core.initiatives as select * from (values ('I1', 30.0), ('I2', 60.0), ('I3', 10.0)) t(initiative_id, net_ha)"
+    )
+    con.execute(
+        "create table core.spending as select * from (values"
+        " ('a', 2024, '0144', '15', '2400001', 100.00::decimal(18,2), 99.99::decimal(18,2)),"
+        " ('b', 2024, '0130', '15', '2400002', 50.00, -10.00), ('c', 2024, '0130', '15', null, 7.00, 7.00))"
+        " t(spending_id, fiscal_year, programme_code, department_ubigeo, cui, modified_pen, accrued_pen)"
+    )
+    return con
+
+
+def test_a_code_of_two_initiatives_is_shared_to_the_cent_and_never_counted_twice(
+    shared_code: duckdb.DuckDBPyConnection,
+) -> None:
+    select = (FOLDER / "core" / "initiative_spending.sql").read_text(encoding="utf-8")
+    rows = shared_code.execute(
+        f"select initiative_id, spending_id, link_method, round(share, 4), link_probability, modified_pen, accrued_pen from ({select}) order by all"
+    ).fetchall()
+    assert rows == [
+        ("I1", "a", "allocated", 0.3333, 1.0, Decimal("33.33"), Decimal("33.33")),
+        ("I2", "a", "allocated", 0.6667, 1.0, Decimal("66.67"), Decimal("66.66")),
+        ("I3", "b", "investment_match", 1.0, 0.97, Decimal("50.00"), Decimal("-10.00")),
+    ]
+    shared_code.execute("update core.initiatives set net_ha = 0 where initiative_id = 'I2'")
+    even = shared_code.execute(
+        f"select accrued_pen from ({select}) where spending_id = 'a' order by initiative_id"
+    ).fetchall()
+    assert even == [(Decimal("50.00"),), (Decimal("49.99"),)], "evenly where one of them has no net hectares"
+
+
+def test_years_of_a_target_add_up_to_the_ground_that_counts_for_it(good_night: Pipeline) -> None:
+    for target, net in good_night.query("select target_id, net_ha from marts.progress_to_targets where is_latest"):
+        shapes = good_night.query(
+            "select st_aswkb(a.geometry) from core.target_areas t join core.areas a using (area_id)"
+            " where t.target_id = ? and a.geometry_kind = 'polygon'", target,
+        )  # fmt: skip
+        union = shapely.union_all([equal_area(bytes(row[0])) for row in shapes])
+        assert net == pytest.approx(union.area / 10_000, abs=1e-6), target
+        years = good_night.query(
+            "select net_ha, added_net_ha, pace_needed_ha, target_ha, target_year, progress_year from marts.progress_to_targets"
+            " where target_id = ? order by progress_year", target,
+        )  # fmt: skip
+        total = 0.0
+        for year in years:
+            total += year[1]
+            assert year[0] == pytest.approx(total, abs=1e-6), "each year adds to the one before"
+            needed = (year[3] - year[0]) / (year[4] - year[5]) if year[4] > year[5] else None
+            assert year[2] == (pytest.approx(needed) if needed is not None else None)
+    evidence = good_night.query(
+        "select max(abs(net_ha - net_checked_ha - net_drawn_ha)) from marts.progress_to_targets"
+    )
+    assert evidence[0][0] < 1e-9
+
+
+def test_the_sum_of_the_targets_claims_more_than_there_is(good_night: Pipeline) -> None:
+    claimed, net, times = good_night.query("select claimed_ha, net_ha, times_claimed from marts.unified_target")[0]
+    assert claimed == pytest.approx(
+        good_night.query("select sum(net_ha) from marts.progress_to_targets where is_latest")[0][0]
+    )
+    shapes = good_night.query(
+        "select st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' and area_id in (select area_id from core.target_areas)"
+    )
+    union = shapely.union_all([equal_area(bytes(row[0])) for row in shapes])
+    assert net == pytest.approx(union.area / 10_000, abs=1e-6)
+    assert times == pytest.approx(claimed / net)
+    assert times > 2
+
+
+def test_cost_per_hectare_says_what_it_rests_on(good_night: Pipeline) -> None:
+    rows = good_night.query(
+        "select dimension, sum(accrued_pen), sum(net_ha), sum(initiative_count) from marts.cost_per_hectare group by 1"
+    )
+    assert len({(row[1], round(row[2], 6), row[3]) for row in rows}) == 1, (
+        "an initiative is in one group of each dimension"
+    )
+    pen, hectares, cost, money, ground = good_night.query(
+        "select accrued_pen, net_ha, pen_per_ha, money_share_pct, ground_share_pct from marts.cost_per_hectare where dimension = 'all'"
+    )[0]
+    assert cost == pytest.approx(float(pen) / hectares)
+    assert 0 < money <= 100
+    assert 0 < ground <= 100
+
+
+def test_change_is_told_by_those_that_measured_twice() -> None:
+    con = connect()
+    con.execute("create schema core")
+    con.execute(
+        "create table core.indicator_values as select 'AURORA' as framework, 'AURORA-012' as indicator_id, 'Comunidad' as goal_es,"
+        " 'Hogares' as metric_es, 'Households' as metric_en, 'households' as unit, * from (values"
+        " ('I1', 2022, 10.0, 'midagri'), ('I1', 2024, 16.0, 'midagri'), ('I2', 2024, 30.0, 'ong_tierra'))"
+        " t(initiative_id, year, value, reporting_institution)"
+    )
+    select = (FOLDER / "marts" / "indicators_over_time.sql").read_text(encoding="utf-8")
+    rows = con.execute(
+        f"select measured_year, initiative_count, mean_value, compared_count, mean_change, institutions from ({select})"
+    )
+    assert rows.fetchall() == [
+        (2022, 1, 10.0, 0, None, ["midagri"]),
+        (2024, 2, 23.0, 1, 6.0, ["midagri", "ong_tierra"]),
+    ]
