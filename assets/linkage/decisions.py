@@ -47,12 +47,13 @@ _OPEN = """
 
 @dataclass(frozen=True)
 class Filled:
-    """A row that a person filled in. `problem` says why it cannot be used, if it cannot."""
+    """A row that a person filled in. `problem` says why it cannot be used, if it cannot; `is_file` where no row can be read."""
 
     row: dict[str, str | None]
     pair: Pair | None
     decision: str | None
     problem: str | None
+    is_file: bool = False
 
 
 class DecisionBook:
@@ -83,7 +84,7 @@ class DecisionBook:
     def problems(self) -> list[str]:
         """Rows that cannot be used, and why."""
         return [
-            f"{f.row.get('record_key_a')} & {f.row.get('record_key_b')}: {f.problem}"
+            f"{f.row.get('record_key_a')}{' & ' + str(f.row.get('record_key_b')) if not f.is_file else ''}: {f.problem}"
             for f in self._filled()
             if f.problem
         ]
@@ -98,7 +99,7 @@ class DecisionBook:
                 with path.open("rb") as stream:
                     frame = tables.read_stream("linkage", stream, name)
             except RestorationError as error:
-                yield Filled({"record_key_a": name}, None, None, str(error))
+                yield Filled({"record_key_a": name}, None, None, str(error), is_file=True)
                 continue
             for row in frame.iter_rows(named=True):
                 if (row.get("decision") or "").strip():
@@ -112,7 +113,7 @@ class DecisionBook:
         """Put the files in place. What somebody filled in since it was read, or that was not understood, stays filled in."""
         known = {(a, b): d for a, b, d in files[DECISIONS].select(*_KEYS, "decision").iter_rows()}
         kept = [f for f in self._filled() if f.problem or (f.pair and known.get(f.pair) != f.decision)]
-        if any(f.row["record_key_a"] in files for f in kept):
+        if any(f.is_file for f in kept):
             return  # a file that cannot be read is left for its owner to mend
         review = files[TO_REVIEW]
         if kept:

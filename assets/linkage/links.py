@@ -6,7 +6,7 @@ names of initiatives (identity.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -55,47 +55,51 @@ def settle(
         for a, b, p, es, en in scored.sort("match_probability", "record_key_a", "record_key_b", descending=[True, False, False])
         .select("record_key_a", "record_key_b", "match_probability", "why_es", "why_en").iter_rows()
     }  # fmt: skip
+    refused = _join(clusters, [*_same(by_person), *rules.values(), *model.values()], thresholds)
+    rows = []
+    for pair in sorted({*model, *rules, *by_person}):
+        together, against = clusters.together(*pair), refused.get(pair)
+        scored_pair = model.get(pair)
+        probability = scored_pair.probability if scored_pair else None
+        if decision := by_person.get(pair):
+            outcome = "apart" if decision == "apart" else "linked" if together else "review"
+            told = ("person", *_with(against, *_SAID[decision]))
+        elif rule := rules.get(pair):
+            outcome = "linked" if together else "review"
+            told = ("rule", *_with(against, rule.es, rule.en))
+        else:
+            assert scored_pair is not None
+            unsure = against is not None or (probability or 0) >= thresholds.review
+            outcome = "linked" if together else "review" if unsure else "apart"
+            told = ("model", *_with(against, scored_pair.es, scored_pair.en))
+        rows.append((*pair, probability, outcome, *told))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _join(clusters: Clusters, proposals: Iterable[Proposal], thresholds: Thresholds) -> dict[Pair, tuple[str, str]]:
+    """Join what is proposed, the surest first; the pairs that something stands against, and what, in both languages."""
     refused: dict[Pair, tuple[str, str]] = {}
-    for proposal in [*_same(by_person), *rules.values(), *model.values()]:
+    for proposal in proposals:
         is_model = proposal.decided_by == "model"
         if is_model and (proposal.probability or 0) < thresholds.linked:
-            break
+            break  # those that follow are less sure still
         if clusters.together(*proposal.pair):
             continue
         if enemies := clusters.kept_apart(*proposal.pair):
-            refused[proposal.pair] = (f"una persona mantiene aparte {' y '.join(enemies)}",
-                                      f"a person keeps {' and '.join(enemies)} apart")  # fmt: skip
+            one, other = enemies
+            refused[proposal.pair] = (
+                f"una persona mantiene aparte {one} y {other}",
+                f"a person keeps {one} and {other} apart",
+            )
         elif is_model and (registry := clusters.same_registry(*proposal.pair)):
             refused[proposal.pair] = (f"uniría dos registros de {registry}", f"would join two records of {registry}")
         else:
             clusters.join(*proposal.pair)
-    rows = []
-    for pair in sorted({*model, *rules, *by_person}):
-        scored_pair = model.get(pair)
-        probability = scored_pair.probability if scored_pair else None
-        if decision := by_person.get(pair):
-            linked = decision == "same" and clusters.together(*pair)
-            outcome = "linked" if linked else "review" if decision == "same" else "apart"
-            rows.append((*pair, probability, outcome, "person", *_with(refused.get(pair), *_SAID[decision])))
-        elif rule := rules.get(pair):
-            outcome = "linked" if clusters.together(*pair) else "review"
-            rows.append((*pair, probability, outcome, "rule", *_with(refused.get(pair), rule.es, rule.en)))
-        elif scored_pair:
-            outcome = _outcome(clusters.together(*pair), probability or 0, pair in refused, thresholds)
-            rows.append(
-                (*pair, probability, outcome, "model", *_with(refused.get(pair), scored_pair.es, scored_pair.en))
-            )
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return refused
 
 
 _SAID = {"same": ("decisión de una persona: es la misma", "a person's decision: the same"),
          "apart": ("decisión de una persona: es otra", "a person's decision: another one")}  # fmt: skip
-
-
-def _outcome(together: bool, probability: float, is_refused: bool, thresholds: Thresholds) -> str:
-    if together:
-        return "linked"
-    return "review" if is_refused or probability >= thresholds.review else "apart"
 
 
 def _with(against: tuple[str, str] | None, es: str, en: str) -> tuple[str, str]:
@@ -109,11 +113,14 @@ def _same(decisions: Mapping[Pair, str]) -> Iterator[Proposal]:
 
 
 def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
-    """Same CUI, or one registry's id told by another. Generic CUIs are not among the records' CUIs."""
+    """Same CUI, or one registry's id told by another: plain numbers are no ids, every registry counts from one.
+
+    Generic CUIs are not among the records' CUIs.
+    """
     for one, other, cui, _, _ in _sharing(records, "cui"):
         yield Proposal((one, other), "rule", None, f"mismo CUI {cui}", f"same CUI {cui}")
     ids = records.filter(
-        pl.col("source_record_id").str.contains(r"\d") & (pl.col("source_record_id").str.len_chars() > 5)
+        pl.col("source_record_id").str.contains(r"\d.*\d.*\d") & pl.col("source_record_id").str.contains(r"\p{L}{2}")
     )
     for one, other, own, here, there in _sharing(ids, "source_record_id"):
         if here != there:

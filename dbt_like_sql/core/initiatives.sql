@@ -53,6 +53,7 @@ select
     merged.name,
     coalesce(known.institution_id, folded(merged.lead_institution)) as lead_institution_id,
     merged.status,
+    statuses.counts_as_under_restoration,
     merged.restoration_type,
     types.continuum_step,
     merged.start_date,
@@ -75,6 +76,7 @@ select
     merged.source_count,
     merged.sources
 from merged
+left join seeds.initiative_statuses as statuses on merged.status = statuses.status
 left join ground on merged.initiative_id = ground.initiative_id
 left join seeds.restoration_types as types on merged.restoration_type = types.restoration_type
 left join seeds.institutions as known on folded(merged.lead_institution) = known.institution_id

@@ -10,14 +10,13 @@ with steps as (
 ground as (
     select
         initiatives.continuum_step,
-        statuses.counts_as_under_restoration,
+        initiatives.counts_as_under_restoration,
         count(distinct initiatives.initiative_id) as initiative_count,
         sum(exact(initiatives.declared_ha)) as declared_ha,
         sum(exact(initiatives.gross_ha)) as gross_ha,
         sum(exact(initiatives.net_ha)) as net_ha
     from core.initiatives as initiatives
-    inner join seeds.initiative_statuses as statuses on initiatives.status = statuses.status
-    group by initiatives.continuum_step, statuses.counts_as_under_restoration
+    group by initiatives.continuum_step, initiatives.counts_as_under_restoration
 )
 
 select

@@ -4,9 +4,8 @@ with counted as (
         left(allocations.ubigeo, 2) as department_ubigeo,
         count(distinct allocations.initiative_id) as initiative_count
     from core.area_allocations as allocations
-    inner join core.initiatives as initiatives on allocations.initiative_id = initiatives.initiative_id
-    inner join seeds.initiative_statuses as statuses
-        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
+    inner join core.initiatives as initiatives
+        on allocations.initiative_id = initiatives.initiative_id and initiatives.counts_as_under_restoration
     group by left(allocations.ubigeo, 2)
 ),
 

@@ -1,13 +1,6 @@
 -- Net hectares where they lie; declared and gross by the main district of each area. What lies in no district (sea or border) is
 -- a row of its own; districts without restoration have none.
-with counted as (
-    select initiatives.initiative_id
-    from core.initiatives as initiatives
-    inner join seeds.initiative_statuses as statuses
-        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
-),
-
-net as (
+with net as (
     select
         allocations.ubigeo,
         count(distinct allocations.initiative_id) as initiative_count,
@@ -15,7 +8,8 @@ net as (
         sum(exact(allocations.net_ha)) filter (where allocations.was_degraded) as net_degraded_ha,
         sum(exact(allocations.net_ha)) filter (where allocations.protection != 'none') as net_protected_ha
     from core.area_allocations as allocations
-    inner join counted on allocations.initiative_id = counted.initiative_id
+    inner join core.initiatives as counted
+        on allocations.initiative_id = counted.initiative_id and counted.counts_as_under_restoration
     group by allocations.ubigeo
 ),
 
@@ -25,7 +19,8 @@ stated as (
         sum(exact(areas.declared_ha)) filter (where areas.is_declared_basis) as declared_ha,
         sum(exact(areas.geometry_ha)) as gross_ha
     from core.areas as areas
-    inner join counted on areas.initiative_id = counted.initiative_id
+    inner join core.initiatives as counted
+        on areas.initiative_id = counted.initiative_id and counted.counts_as_under_restoration
     group by areas.ubigeo
 )
 

@@ -1,15 +1,6 @@
 -- What is under restoration against what is degraded, class by class: the 36 of the national map, the transformed covers, and
 -- what lies outside the map. Declared and gross hectares go to the main ecosystem of each area, net hectares to where they lie.
-with counted as (
-    select
-        initiatives.initiative_id,
-        initiatives.status
-    from core.initiatives as initiatives
-    inner join seeds.initiative_statuses as statuses
-        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
-),
-
-net as (
+with net as (
     select
         allocations.ecosystem_code,
         count(distinct allocations.initiative_id) as initiative_count,
@@ -17,7 +8,8 @@ net as (
         sum(exact(allocations.net_ha)) filter (where allocations.was_degraded) as net_degraded_ha,
         sum(exact(allocations.net_ha)) filter (where allocations.protection != 'none') as net_protected_ha
     from core.area_allocations as allocations
-    inner join counted on allocations.initiative_id = counted.initiative_id
+    inner join core.initiatives as counted
+        on allocations.initiative_id = counted.initiative_id and counted.counts_as_under_restoration
     group by allocations.ecosystem_code
 ),
 
@@ -27,7 +19,8 @@ stated as (
         sum(exact(areas.declared_ha)) filter (where areas.is_declared_basis) as declared_ha,
         sum(exact(areas.geometry_ha)) as gross_ha
     from core.areas as areas
-    inner join counted on areas.initiative_id = counted.initiative_id
+    inner join core.initiatives as counted
+        on areas.initiative_id = counted.initiative_id and counted.counts_as_under_restoration
     group by areas.ecosystem_code
 ),
 

@@ -9,9 +9,8 @@ with under_way as (
         areas.geometry_ha,
         areas.net_ha
     from core.areas as areas
-    inner join core.initiatives as initiatives on areas.initiative_id = initiatives.initiative_id
-    inner join seeds.initiative_statuses as statuses
-        on initiatives.status = statuses.status and statuses.counts_as_under_restoration
+    inner join core.initiatives as initiatives
+        on areas.initiative_id = initiatives.initiative_id and initiatives.counts_as_under_restoration
 )
 
 select

@@ -73,6 +73,8 @@ def test_one_registry_telling_the_id_of_another_links() -> None:
     assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
     told = records(a="m", b="m").with_columns(source_record_id=pl.lit("RED-2020-0001"))
     assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {}
+    told = records(a="m", b="s").with_columns(source_record_id=pl.lit("100001"))
+    assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {}, "every registry has a record of that number"
 
 
 def test_a_decision_stands_above_rules_and_model() -> None:
