@@ -98,7 +98,7 @@ def _keep(con: duckdb.DuckDBPyConnection, table: str, moment: dt.datetime, *, ha
         " where v.table_name = ? and not exists (from said_now n where n.row_key = v.row_key and n.row_hash = v.row_hash)",
         [table],
     )
-    if has_before:
+    if has_before and con.execute("select 1 from ended limit 1").fetchone():  # a file of before history ends nothing
         con.execute(
             f"insert into history.{name} by name select t.*, e.valid_from, ?::timestamp as valid_to"
             f" from before.{table} as t inner join ended as e on e.row_key = {key}",

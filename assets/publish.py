@@ -119,6 +119,8 @@ def _write_release(session: BuildSession) -> Release:
         "select release_id, fingerprint from meta.releases order by published_at desc limit 1"
     ).fetchone()
     if last and last[1] == fingerprint:
+        if not _exists(con, "history.row_versions"):  # a file of a version before history
+            keep_history(con, session.files.published if session.base else None, now)
         con.execute(
             "update meta.releases set verified_at = ?, stale_sources = ?, stale_since = ? where release_id = ?",
             [now, stale, since, last[0]],

@@ -78,3 +78,19 @@ def test_a_moved_figure_is_explained_row_by_row(two_releases: tuple[Pipeline, di
     assert moved == pytest.approx(now - then, abs=1e-3), "the rows add up to what the country's figure moved"
     assert all(r[3] == "sum_of_initiatives" for r in changes if r[0] == "progress")
     assert gone
+
+
+def test_a_file_of_a_version_before_history_is_carried_on(make_pipeline: MakePipeline, own_world: World) -> None:
+    night = make_pipeline(own_world, after_a_good_night=True)
+    with duckdb.connect(str(night.published)) as con:
+        for name in ASKED:
+            con.execute(f"drop macro table main.{name}_as_of")
+        con.execute("drop schema history cascade")
+        con.execute("alter table marts.progress_to_targets drop column progress_year")
+        con.execute("update meta.model_states set fingerprint = 'older'")
+    assert night.run(), night.errors()
+    today = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)
+    for name, (table, columns) in ASKED.items():
+        assert rows(night, f"select {columns} from {name}_as_of('{today:%Y-%m-%d}')") == rows(
+            night, f"select {columns} from {table}"
+        )
