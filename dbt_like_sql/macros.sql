@@ -28,9 +28,10 @@ create or replace temp macro words_of(text) as trim(regexp_replace(
 -- a cell of 5 km in EPSG:6933
 create or replace temp macro grid_cell(x_m, y_m) as
 cast(floor(x_m / 5000) as integer) || ':' || cast(floor(y_m / 5000) as integer);
--- one part of an amount: what is due up to it less what was due before, so that the parts add up to the cent
-create or replace temp macro portion(whole_pen, share_before, share, is_last) as
-case when is_last then whole_pen else cast(round(whole_pen * (share_before + share), 2) as decimal(18, 2)) end
+-- one part of an amount: what is due up to it less what was due before, so that the parts add up to the cent. The shares up to a
+-- part and before the next have to be one number, or rounding tells them apart.
+create or replace temp macro portion(whole_pen, share_before, share_up_to, is_last) as
+case when is_last then whole_pen else cast(round(whole_pen * share_up_to, 2) as decimal(18, 2)) end
 - cast(round(whole_pen * share_before, 2) as decimal(18, 2));
 -- one shape of several; a single one stays as it is, which most are
 create or replace temp macro united(shapes) as case when len(shapes) = 1 then shapes[1] else list_aggregate(shapes, 'st_union_agg') end;

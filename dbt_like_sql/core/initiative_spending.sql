@@ -37,30 +37,37 @@ shares as (
         weighed.reason,
         weighed.claimants,
         weighed.weight / sum(weighed.weight) over (partition by weighed.cui) as share,
-        coalesce(sum(weighed.weight) over (
+        sum(weighed.weight) over (
             partition by weighed.cui
             order by weighed.initiative_id
-            rows between unbounded preceding and 1 preceding
-        ), 0) / sum(weighed.weight) over (partition by weighed.cui) as share_before,
+            rows between unbounded preceding and current row
+        ) / sum(weighed.weight) over (partition by weighed.cui) as share_up_to,
         row_number() over (partition by weighed.cui order by weighed.initiative_id) as place
     from weighed
+),
+
+bounds as (
+    select
+        shares.*,
+        coalesce(lag(shares.share_up_to) over (partition by shares.cui order by shares.initiative_id), 0) as share_before
+    from shares
 )
 
 select
-    shares.initiative_id,
+    bounds.initiative_id,
     lines.spending_id,
     lines.fiscal_year,
     lines.programme_code,
     lines.department_ubigeo,
     lines.cui,
     case
-        when shares.claimants > 1 then 'allocated' when shares.is_stated then 'cui' else 'investment_match'
+        when bounds.claimants > 1 then 'allocated' when bounds.is_stated then 'cui' else 'investment_match'
     end as link_method,
-    shares.share,
-    shares.probability as link_probability,
-    shares.reason as link_reason,
-    portion(lines.modified_pen, shares.share_before, shares.share, shares.place = shares.claimants) as modified_pen,
-    portion(lines.accrued_pen, shares.share_before, shares.share, shares.place = shares.claimants) as accrued_pen
+    bounds.share,
+    bounds.probability as link_probability,
+    bounds.reason as link_reason,
+    portion(lines.modified_pen, bounds.share_before, bounds.share_up_to, bounds.place = bounds.claimants) as modified_pen,
+    portion(lines.accrued_pen, bounds.share_before, bounds.share_up_to, bounds.place = bounds.claimants) as accrued_pen
 from core.spending as lines
-inner join shares on lines.cui = shares.cui
-order by shares.initiative_id, lines.fiscal_year, lines.spending_id
+inner join bounds on lines.cui = bounds.cui
+order by bounds.initiative_id, lines.fiscal_year, lines.spending_id

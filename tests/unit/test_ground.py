@@ -137,14 +137,14 @@ def test_corners_crowded_on_one_spot_do_not_cut_for_ever() -> None:
 def test_parts_of_an_amount_add_up_to_the_cent(
     con: duckdb.DuckDBPyConnection, amount: Decimal, weights: list[float]
 ) -> None:
-    total, before, parts = sum(weights), 0.0, []
-    for place, weight in enumerate(weights):
+    bounds = [0.0, *(sum(weights[: place + 1]) / sum(weights) for place in range(len(weights)))]
+    parts = []
+    for place in range(len(weights)):
         last = place == len(weights) - 1
         row = con.execute(
-            "select portion(?::decimal(18,2), ?, ?, ?)", [amount, before / total, weight / total, last]
+            "select portion(?::decimal(18,2), ?, ?, ?)", [amount, bounds[place], bounds[place + 1], last]
         ).fetchone()
         parts.append(row[0])  # type: ignore[index]
-        before += weight
     assert sum(parts) == amount
 
 
@@ -161,7 +161,7 @@ def test_the_worked_example_of_the_method(con: duckdb.DuckDBPyConnection) -> Non
     assert shared == (pytest.approx(0.9),)
     assert round(Decimal("1200000.01") / Decimal(round(found["net_ha"].sum())), 2) == Decimal("10909.09")
     parts = con.execute(
-        "select portion(100.00::decimal(18,2), 0, 30.0 / 90, false), portion(100.00::decimal(18,2), 30.0 / 90, 60.0 / 90, true)"
+        "select portion(100.00::decimal(18,2), 0, 30.0 / 90, false), portion(100.00::decimal(18,2), 30.0 / 90, 1, true)"
     ).fetchone()
     assert parts == (Decimal("33.33"), Decimal("66.67"))
     text = (FOLDER.parent / "docs" / "method.md").read_text(encoding="utf-8")
