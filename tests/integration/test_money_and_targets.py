@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import duckdb
+import polars as pl
 import pytest
 import shapely
 
@@ -12,7 +13,8 @@ from assets.build import MACROS
 from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.seeds import read_seed
 from resources.warehouse import connect
-from tests.conftest import Pipeline
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline
 from tests.integration.test_allocations import equal_area
 
 
@@ -49,7 +51,7 @@ def test_the_overlooked_programmes_stand_beside_the_others(good_night: Pipeline)
 
 @pytest.fixture
 def shared_code() -> duckdb.DuckDBPyConnection:
-    """Two initiatives that bear one CUI, a third with another on which 269 rows of the bank stand, and a line nobody bears."""
+    """Two initiatives that bear one CUI, a third with another, and a line nobody bears."""
     con = connect()
     con.execute(MACROS.read_text(encoding="utf-8"))
     con.execute("create schema core")
@@ -159,3 +161,22 @@ def test_change_is_told_by_those_that_measured_twice() -> None:
         (2022, 1, 10.0, 0, None, ["midagri"]),
         (2024, 2, 23.0, 1, 6.0, ["midagri", "ong_tierra"]),
     ]
+
+
+def test_an_investment_on_269_rows_is_one_and_its_money_too(make_pipeline: MakePipeline, own_world: World) -> None:
+    night = make_pipeline(own_world, after_a_good_night=True)
+    cui, paid = night.query(
+        "select cui, sum(accrued_pen) from core.initiative_spending where link_method = 'cui' group by 1 order by 1 limit 1"
+    )[0]
+    costs = night.query("select count(*), sum(viable_cost_pen) from core.investments")
+    path = own_world.files / "DETALLE_INVERSIONES.csv"
+    frame = pl.read_csv(path, infer_schema=False)
+    one = frame.filter(pl.col("CODIGO_UNICO") == cui)
+    districts = read_seed("districts_inei_2025")["ubigeo"].to_list()[:268]
+    copies = pl.concat([one] * 268).with_columns(UBIGEO=pl.Series(districts))
+    pl.concat([frame, copies]).write_csv(path, include_bom=True, quote_style="always")
+    later = make_pipeline(own_world, data_dir=night.data_dir)
+    assert later.run(), later.errors()
+    assert later.query("select row_count from core.investments where cui = ?", cui) == [(269,)]
+    assert later.query("select count(*), sum(viable_cost_pen) from core.investments") == costs
+    assert later.query("select sum(accrued_pen) from core.initiative_spending where cui = ?", cui) == [(paid,)]
