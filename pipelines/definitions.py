@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.exports.assets import exports_gis
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.quality_site import quality_site
@@ -30,7 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
-    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site]
+    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site, exports_gis]
     assets = [*raw_assets(layers, fiscal_years), *models]
     model_keys = [key for definition in models for key in definition.keys]
     return dg.Definitions(

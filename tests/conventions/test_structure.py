@@ -138,7 +138,7 @@ def test_every_asset_has_owner_kind_group_and_description() -> None:
     for spec in specs:
         assert spec.owners, spec.key
         assert spec.kinds, spec.key
-        assert spec.group_name in {"raw", "staging", "core", "marts", "quality", "publish"}, spec.key
+        assert spec.group_name in {"raw", "staging", "core", "marts", "quality", "publish", "exports"}, spec.key
         assert len(spec.description or "") > 60, spec.key
     schedule = definitions.resolve_schedule_def("nightly_lima")
     assert schedule.cron_schedule == "0 2 * * *"
