@@ -77,15 +77,17 @@ def write_gis(published: Path, exports: Path) -> Written:
     try:
         con.execute(f"attach '{published}' as w (read_only)")
         row = con.execute(
-            "select release_id, is_sandbox from w.meta.releases order by verified_at desc limit 1"
+            "select release_id, is_sandbox, strftime(published_at, '%Y-%m-%dT%H:%M:%S.000Z') from w.meta.releases"
+            " order by verified_at desc limit 1"
         ).fetchone()
-        release_id, is_sandbox = row or ("?", True)
+        release_id, is_sandbox, published_at = row or ("?", True, None)
         known = json.loads((folder / MANIFEST).read_text()) if (folder / MANIFEST).exists() else {}
         if known.get("release_id") == release_id:
             return Written(folder, release_id, known["features"], is_new=False)
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         features = {}
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": published_at})  # the same release, the same bytes
         for name, query in LAYERS.items():
             table = con.execute(f"select * replace (st_aswkb(geometry) as geometry) from ({query})").to_arrow_table()
             features[name] = table.num_rows
@@ -100,6 +102,7 @@ def write_gis(published: Path, exports: Path) -> Written:
             )
             _as_geoparquet_1_1(parquet)
     finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
         con.close()
     about = {"release_id": release_id, "is_sandbox": bool(is_sandbox), "crs": "EPSG:4326", "features": features}
     (made / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

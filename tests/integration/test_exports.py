@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import duckdb
 import geopandas
@@ -60,5 +61,10 @@ def test_hectares_on_the_map_are_those_of_the_warehouse(good_night: Pipeline) ->
     assert shapely.is_valid(overlaps.geometry.to_numpy()).all()
 
 
-def test_files_of_a_release_are_written_once(good_night: Pipeline) -> None:
-    assert not write_gis(good_night.published, good_night.data_dir / "exports").is_new
+def test_files_of_a_release_are_written_once_and_with_the_same_bytes(good_night: Pipeline, tmp_path: Path) -> None:
+    first = good_night.data_dir / "exports"
+    assert not write_gis(good_night.published, first).is_new
+    again = write_gis(good_night.published, tmp_path)
+    assert again.is_new
+    for path in sorted((first / "gis").iterdir()):
+        assert path.read_bytes() == (again.folder / path.name).read_bytes(), path.name
