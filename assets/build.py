@@ -71,19 +71,8 @@ class BuildSession:
 
     def _prepare(self) -> None:
         self.con.execute(MACROS.read_text(encoding="utf-8"))
-        there = {
-            row[0]
-            for row in self.con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
-        }
         for table, about in runner.engine_tables().items():
-            if table not in there:
-                columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
-                self.con.execute(f"create schema if not exists {table.split('.')[0]}")
-                self.con.execute(f"create table {table} ({columns})")
-                runner.comment(self.con, table, about)
-                continue
-            for column in about.columns:  # a file of an earlier version of this software
-                self.con.execute(f'alter table {table} add column if not exists "{column.name}" {column.type}')
+            runner.ensure(self.con, table, about)
 
     def close(self) -> None:
         """Close, and remove a build that was not published."""
@@ -130,7 +119,7 @@ class BuildSession:
         self.con.execute("set variable as_of = ?::date", [self.as_of])
         for source in sorted(model.inputs):
             self.inputs.attach(source)
-        select = self.steps[table].make(self.con, self.as_of, model.sql) if model.is_step else model.sql
+        select = self.steps[table].make(self.con, self.as_of, model.sql) if model.is_step else None
         rows = runner.build(self.con, model, select)
         contract = model.about.contract
         outcomes = enforce(self.con, table, read_contract(contract), self.as_of, self.waivers) if contract else []

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import ClassVar
 
 import duckdb
 import numpy as np
 import polars as pl
 import shapely
 from shapely.geometry.base import BaseGeometry
+
+from dbt_like_sql.step import Step
+from resources.warehouse import put_frame
 
 Box = tuple[float, float, float, float]
 MOST_VERTICES = 256
@@ -57,10 +59,8 @@ def _halves(west: float, south: float, east: float, north: float) -> tuple[Box, 
     return (west, south, east, middle), (west, middle, east, north)
 
 
-class GroundTiles:
+class GroundTiles(Step):
     """Layers in tiles."""
-
-    about: ClassVar[dict[str, str]] = {}
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
         """Of the way of cutting alone."""
@@ -73,14 +73,16 @@ class GroundTiles:
         made = layers.drop("equal_area_shape")[places].with_columns(
             wkb=pl.Series([shapely.to_wkb(part) for part in parts], dtype=pl.Binary)
         )
-        con.register("made_frame", made.to_arrow())
-        con.execute(
-            "create or replace temp table made_ground_tiles as select * exclude (wkb),"
-            " st_setcrs(polygons_of(st_geomfromwkb(wkb)), 'EPSG:6933') as equal_area_shape from made_frame"
-        )
-        con.unregister("made_frame")
-        return (
-            "select row_number() over (order by t.layer, t.zone_order, t.code, st_xmin(t.equal_area_shape), st_ymin(t.equal_area_shape),"
-            " st_xmax(t.equal_area_shape), st_ymax(t.equal_area_shape)) as tile_id, t.* from made_ground_tiles as t"
-            " where st_area(t.equal_area_shape) > 0 order by tile_id"
-        )
+        put_frame(con, "made_ground_tiles", made, is_temporary=True)
+        return """
+            select row_number() over (
+                order by t.layer, t.zone_order, t.code, st_xmin(t.equal_area_shape), st_ymin(t.equal_area_shape),
+                    st_xmax(t.equal_area_shape), st_ymax(t.equal_area_shape)
+            ) as tile_id, t.*
+            from (
+                select m.* exclude (wkb), st_setcrs(polygons_of(st_geomfromwkb(m.wkb)), 'EPSG:6933') as equal_area_shape
+                from made_ground_tiles as m
+            ) as t
+            where st_area(t.equal_area_shape) > 0
+            order by tile_id
+        """

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from dbt_like_sql.descriptions import Column, Description, Text
-from dbt_like_sql.runner import comment, load_models
+from dbt_like_sql.runner import ensure, load_models
 
 SUBJECTS = {  # table -> name of its macro, what tells one row from another
     "core.initiatives": ("initiatives", "t.initiative_id"),
@@ -67,13 +67,8 @@ def history_tables() -> dict[str, Description]:
 def keep_history(con: duckdb.DuckDBPyConnection, base: Path | None, published_at: dt.datetime) -> None:
     """Close what this release changed, with the row as `base`, the release before, had it; open what is new."""
     moment = published_at.astimezone(dt.UTC).replace(tzinfo=None)
-    con.execute("create schema if not exists history")
     for table, about in history_tables().items():
-        columns = ", ".join(f'"{c.name}" {c.type}' for c in about.columns)
-        con.execute(f"create table if not exists {table} ({columns})")
-        for column in about.columns:  # a file of an earlier version of this software
-            con.execute(f'alter table {table} add column if not exists "{column.name}" {column.type}')
-        comment(con, table, about)
+        ensure(con, table, about)
     if base:
         con.execute(f"attach '{base}' as before (read_only)")
     for table in SUBJECTS:

@@ -20,6 +20,7 @@ from dbt_like_sql.runner import ModelError, load_models
 from resources.errors import ColumnsMissing, NoSnapshot
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
+from resources.warehouse import put_frame
 
 TOTALS = "_totals"  # ending of a raw table with the sums of whole files
 _READER_VERSION = "2"  # raise when reading of stored bodies changes, so that models are made again
@@ -52,9 +53,9 @@ class Inputs:
     def attach(self, table: str) -> None:
         """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
         if table == "raw.source_status":
-            self._attach_frame(table, self._source_status())
+            put_frame(self.con, table, self._source_status())
         elif table == "raw.source_shape":
-            self._attach_frame(table, self._source_shape())
+            put_frame(self.con, table, self._source_shape())
         elif table.startswith("raw.") and table.endswith(TOTALS):
             self._attach_totals(self._layer_of(table))
         elif table.startswith("raw."):
@@ -62,7 +63,7 @@ class Inputs:
         elif table.startswith("previous."):
             self._attach_previous(table)
         elif table not in self._attached:
-            self._attach_frame(table, seeds.read_seed(table.split(".")[1]))
+            put_frame(self.con, table, seeds.read_seed(table.split(".")[1]))
             self._attached.add(table)
 
     def _attach_previous(self, table: str) -> None:
@@ -85,11 +86,6 @@ class Inputs:
         self.con.execute(f"create or replace table {table} as select {columns}{origin}")
         if self.base:
             self.con.execute("detach base_file")
-
-    def _attach_frame(self, table: str, frame: pl.DataFrame) -> None:
-        self.con.register("attached_frame", frame.to_arrow())
-        self.con.execute(f"create or replace table {table} as from attached_frame")
-        self.con.unregister("attached_frame")
 
     def _layer_of(self, table: str) -> SourceLayer:
         for layer in self.layers.values():

@@ -118,9 +118,8 @@ def _model_asset(
     def sql_model(context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource) -> Events:
         session = session_of(context, data_folder, warehouse, layers)
         built = session.build(model.table)
-        if model.is_step and session.decisions:
-            for problem in session.decisions.problems():
-                context.log.warning("Decision not understood, left in the file: %s", problem)
+        for problem in session.steps[model.table].problems() if model.is_step else ():
+            context.log.warning("Not understood, left in its file: %s", problem)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built))
         for outcome in built.outcomes:
             page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")

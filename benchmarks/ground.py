@@ -5,10 +5,9 @@ Belongs here: the models of the same ground on made polygons. Does not: reading 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import polars as pl
 import shapely
 
 from benchmarks.memory import peak_mib
+from benchmarks.parts import run_part
 
 AREAS = 100_000
 SIDE = 240_000.0  # metres; the made country is a square, cut by 216 ecosystems, 1,800 districts and 60 protected areas
@@ -42,7 +42,7 @@ def measure(count: int = AREAS) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _make(folder, count)
-        ours, peer = _run("ours", folder, count), _run("geopandas", folder, count)
+        ours, peer = run_part("ground", "ours", folder, count), run_part("ground", "geopandas", folder, count)
         print(
             f"\nground: {count:,} areas by 1,800 districts, 216 ecosystems of 20,000 to 50,000 vertices, 60 protected areas"
         )
@@ -61,7 +61,7 @@ def measure(count: int = AREAS) -> None:
         seen = {}
         for times in (1, 4, 16):
             size = max(count // 16, 1) * times
-            seen[size] = _run("overlaps", folder, size)
+            seen[size] = run_part("ground", "overlaps", folder, size)
             found = seen[size]
             print(
                 f"  {size:>7,} polygons: {found['pairs']:,} pairs, overlaps {found['overlaps_s']:.2f} s,"
@@ -74,12 +74,6 @@ def exponent(seconds: dict[int, float]) -> float:
     """How time grows with size: 1 is in proportion."""
     (small, first), *_, (large, last) = sorted(seconds.items())
     return math.log(last / first) / math.log(large / small)
-
-
-def _run(part: str, folder: Path, count: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.ground", part, str(folder), str(count)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ))
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 # -- the made country ----------------------------------------------------------------------------------
@@ -179,8 +173,6 @@ def _ours(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
         f" st_setcrs(st_geomfromwkb(wkb), 'EPSG:6933') as equal_area_shape from '{folder}/layers.parquet'"
     )
     began = time.perf_counter()
-    import datetime as dt
-
     con.execute(f"create table core.ground_tiles as {GroundTiles().make(con, dt.date.min, 'select * from layers')}")
     tiles_s = time.perf_counter() - began
     con.execute(

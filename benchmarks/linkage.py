@@ -8,17 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from benchmarks.ground import exponent
 from benchmarks.memory import peak_mib
+from benchmarks.parts import run_part
 
 RECORDS = 50_000
 RUNS = 3
@@ -92,7 +91,7 @@ def measure(count: int = RECORDS) -> None:
                 path = folder / f"{size}.parquet"
                 con.execute(_COPIES.format(count=size, path=path))
                 runs = [
-                    (_run("splink", path), _run("ours", path)) for _ in range(RUNS)
+                    (run_part("linkage", "splink", path), run_part("linkage", "ours", path)) for _ in range(RUNS)
                 ]  # in turn: the machine is shared
                 seen[size] = min(ours["seconds"] for _, ours in runs)
                 bare, ours = min(b["seconds"] for b, _ in runs), runs[0][1]
@@ -101,12 +100,6 @@ def measure(count: int = RECORDS) -> None:
                     f" splink alone {bare:.2f} s, ratio {seen[size] / bare:.2f}; naming {ours['naming_seconds']:.2f} s; {ours['peak_mib']:,} MiB"
                 )
         print(f"  growth exponent {exponent(seen):.2f}")
-
-
-def _run(part: str, path: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.linkage", part, str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ))
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

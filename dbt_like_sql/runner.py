@@ -166,6 +166,28 @@ def build(con: duckdb.DuckDBPyConnection, model: Model, select: str | None = Non
     return int(row[0]) if row else 0
 
 
+def ensure(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
+    """The table of a description that no model makes, with the columns that a file of an earlier version lacks."""
+    layer, name = table.split(".")
+    there = {
+        row[0]
+        for row in con.execute(
+            "select column_name from duckdb_columns()"
+            " where database_name = current_database() and schema_name = ? and table_name = ?",
+            [layer, name],
+        ).fetchall()
+    }
+    lacking = [c for c in about.columns if c.name not in there]
+    if not there:
+        con.execute(f"create schema if not exists {layer}")
+        con.execute(f"create table {table} ({', '.join(f'{c.name} {c.type}' for c in about.columns)})")
+    else:
+        for column in lacking:
+            con.execute(f"alter table {table} add column {column.name} {column.type}")
+    if lacking:
+        comment(con, table, about)
+
+
 def comment(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
     """Put the described meaning into the file itself."""
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -21,7 +22,7 @@ from resources.esri import LABEL_SUFFIX
 
 SNAPSHOT_COLUMN = "_snapshot_id"
 # GeoParquet 1.1; no crs means OGC:CRS84, longitude first
-_GEO = {
+GEO: dict[str, Any] = {
     "version": "1.1.0",
     "primary_column": "geometry",
     "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}},
@@ -110,7 +111,7 @@ class Lake:
                 for group in _groups(marked):
                     table = group.to_arrow(compat_level=pl.CompatLevel.oldest())
                     if writer is None:
-                        geo = {"geo": json.dumps(_GEO)} if "geometry" in group.columns else {}
+                        geo = {"geo": json.dumps(GEO)} if "geometry" in group.columns else {}
                         told = geo | {_COLUMNS: _sent(group.columns)}
                         writer = pq.ParquetWriter(
                             path, table.schema.with_metadata(told), compression="zstd", compression_level=1

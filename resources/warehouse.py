@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import duckdb
+import polars as pl
 from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
@@ -60,6 +61,13 @@ def connect(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb
     con.execute("set timezone = 'UTC'")
     con.execute("set enable_progress_bar = false")
     return con
+
+
+def put_frame(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame, *, is_temporary: bool = False) -> None:
+    """Make a table of a frame, in place of one of that name; a temporary one is never in the file."""
+    con.register("put_frame", frame.to_arrow())
+    con.execute(f"create or replace {'temp ' if is_temporary else ''}table {table} as from put_frame")
+    con.unregister("put_frame")
 
 
 class WarehouseFiles:

@@ -13,11 +13,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pyogrio
+import pyproj
 
+from resources.lake import GEO
 from resources.warehouse import connect
 
 MANIFEST = "manifest.json"
+CRS = "EPSG:4326"
 GEOPACKAGE = "restauracion.gpkg"
+_COLUMN = GEO["columns"]["geometry"] | {"crs": pyproj.CRS(CRS).to_json_dict()}
+_GEO = GEO | {"columns": {"geometry": _COLUMN}}  # GeoParquet as in the lake, with the reference said aloud
 
 LAYERS = {  # every row of the tables is in its layer; a record without a place has no geometry
     "initiatives": """
@@ -93,28 +98,15 @@ def write_gis(published: Path, exports: Path) -> Written:
             features[name] = table.num_rows
             pyogrio.write_arrow(
                 table, made / GEOPACKAGE, layer=name, driver="GPKG", geometry_name="geometry", geometry_type="Unknown",
-                crs="EPSG:4326", append=name != next(iter(LAYERS)),
+                crs=CRS, append=name != next(iter(LAYERS)),
             )  # fmt: skip
-            parquet = made / f"{name}.parquet"
-            con.execute(
-                f"copy (select * replace (st_setcrs(geometry, 'EPSG:4326') as geometry) from ({query})) to '{parquet}'"
-                " (format parquet, compression zstd)"
-            )
-            _as_geoparquet_1_1(parquet)
+            geo = table.replace_schema_metadata({"geo": json.dumps(_GEO)})
+            pq.write_table(geo, made / f"{name}.parquet", compression="zstd")
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
         con.close()
-    about = {"release_id": release_id, "is_sandbox": bool(is_sandbox), "crs": "EPSG:4326", "features": features}
+    about = {"release_id": release_id, "is_sandbox": bool(is_sandbox), "crs": CRS, "features": features}
     (made / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(made, folder)
     return Written(folder, release_id, features, is_new=True)
-
-
-def _as_geoparquet_1_1(path: Path) -> None:
-    """DuckDB 1.5.5 writes the metadata of GeoParquet 1.0, which 1.1 extends: the same bytes under the newer name."""
-    table = pq.read_table(path)
-    metadata = dict(table.schema.metadata or {})
-    geo = json.loads(metadata[b"geo"])
-    metadata[b"geo"] = json.dumps(geo | {"version": "1.1.0"}).encode()
-    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")

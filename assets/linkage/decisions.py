@@ -26,7 +26,6 @@ _WORDS = {
 }
 _MEANING = {word: decision for decision, words in _WORDS.items() for word in words}
 _KEYS = ["record_key_a", "record_key_b"]
-_FILLED_IN = ["decision", "decided_by", "note"]
 _DECIDED = """
     select record_key_a, record_key_b, decision, decided_by, note, cast(decided_on as varchar) as decided_on
     from core.link_decisions order by all

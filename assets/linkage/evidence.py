@@ -7,7 +7,6 @@ what follows from a score (links.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 
 import polars as pl
 import splink.comparison_level_library as levels
@@ -121,15 +120,6 @@ def in_words(language: str) -> pl.Expr:
     for evidence in EVIDENCE:
         words = [getattr(level, language) for level in (*evidence.levels, evidence.other)]
         top = len(evidence.levels)  # splink numbers levels downwards, the else level being 0 and unknown -1
-        told.append(
-            reduce(
-                lambda so_far, place, n=evidence.name, w=words, t=top: so_far.when(
-                    pl.col(f"gamma_{n}") == t - place
-                ).then(  # type: ignore[misc]
-                    pl.lit(w[place])
-                ),
-                range(1, top + 1),
-                pl.when(pl.col(f"gamma_{evidence.name}") == top).then(pl.lit(words[0])),
-            ).otherwise(None)
-        )
+        said = {top - place: word for place, word in enumerate(words)}
+        told.append(pl.col(f"gamma_{evidence.name}").replace_strict(said, default=None, return_dtype=pl.String))
     return pl.concat_list(told).list.drop_nulls().list.join("; ")

@@ -11,13 +11,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import duckdb
 import polars as pl
 
 from assets.linkage import identity, links
 from assets.linkage.decisions import DecisionBook
+from dbt_like_sql.step import Step
+from resources.warehouse import put_frame
 
 _HERE = Path(__file__).parent
 _CODE = sorted(p for p in _HERE.iterdir() if p.suffix in {".py", ".json"})
@@ -27,15 +28,8 @@ def _code() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in _CODE)).hexdigest()[:16]
 
 
-def _registered(con: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> str:
-    con.register("made_frame", frame.to_arrow())
-    con.execute(f"create or replace temp table {name} as from made_frame")
-    con.unregister("made_frame")
-    return f"select * from {name}"
-
-
 @dataclass(frozen=True)
-class RecordLinks:
+class RecordLinks(Step):
     """Pairs of records, scored and settled."""
 
     book: DecisionBook | None
@@ -50,6 +44,10 @@ class RecordLinks:
             f" {known['known_pair_count']} pairs that share a CUI",
             "match_weights": f"![match weights](data:image/png;base64,{picture})",
         }
+
+    def problems(self) -> list[str]:
+        """Decisions that were not understood; they stay in their file."""
+        return self.book.problems() if self.book else []
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
         """Of the code, the model and the decisions, which are taken in here."""
@@ -70,17 +68,14 @@ class RecordLinks:
         limits = dict(con.execute("select threshold, probability from seeds.linkage_thresholds").fetchall())
         thresholds = links.Thresholds(limits["linked"], limits["review"])
         settled = links.settle(told, score(records, model), DecisionBook.decisions(con), thresholds)
-        return (
-            _registered(con, "made_record_links", settled.with_columns(model_version=pl.lit(model.version)))
-            + " order by 1, 2"
+        put_frame(
+            con, "made_record_links", settled.with_columns(model_version=pl.lit(model.version)), is_temporary=True
         )
+        return "select * from made_record_links order by 1, 2"
 
 
-@dataclass(frozen=True)
-class InitiativeIds:
+class InitiativeIds(Step):
     """The book of ids, with today's groups."""
-
-    about: ClassVar[dict[str, str]] = {}
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
         """Of the code alone; the day does not matter until something moves."""
@@ -104,4 +99,5 @@ class InitiativeIds:
             "record_key": pl.String, "initiative_id": pl.String, "since": pl.Date, "came_by": pl.String, "until": pl.Date,
             "went_by": pl.String,
         })  # fmt: skip
-        return _registered(con, "made_initiative_ids", frame) + " order by record_key, since"
+        put_frame(con, "made_initiative_ids", frame, is_temporary=True)
+        return "select * from made_initiative_ids order by record_key, since"

@@ -1,0 +1,32 @@
+"""What code that makes a model has to give.
+
+Belongs here: the step that others are made like. Does not: the steps themselves, or building a table (runner.py). No Dagster.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+
+import duckdb
+
+
+class Step(ABC):
+    """Makes one model: gives a SELECT over what it put on the connection."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What an engineer should see of it in the UI, as Markdown by name."""
+        return {}
+
+    def problems(self) -> list[str]:
+        """What people gave it that it could not use, and why."""
+        return []
+
+    @abstractmethod
+    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+        """Changes when anything but the tables it reads changes what it makes."""
+
+    @abstractmethod
+    def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:
+        """The SELECT that the model's table is made from; `query` is the SQL beside its .yml, if there is any."""
