@@ -1,26 +1,25 @@
 """The map files: one GeoPackage for QGIS and a GeoParquet a layer, in longitude and latitude.
 
-Belongs here: which layers there are, and writing them. Does not: when (assets.py) or what the columns mean (dbt_like_sql). No Dagster.
+Belongs here: which layers there are, writing them, and how QGIS draws them. Does not: when (assets.py) or what the columns mean (dbt_like_sql). No Dagster.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from dataclasses import dataclass
+import sqlite3
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pyogrio
 import pyproj
 
+from assets.exports.release import Release, Rows
 from resources.lake import GEO
-from resources.warehouse import connect
 
-MANIFEST = "manifest.json"
 CRS = "EPSG:4326"
 GEOPACKAGE = "restauracion.gpkg"
+STYLES = Path(__file__).parent / "styles"
 _COLUMN = GEO["columns"]["geometry"] | {"crs": pyproj.CRS(CRS).to_json_dict()}
 _GEO = GEO | {"columns": {"geometry": _COLUMN}}  # GeoParquet as in the lake, with the reference said aloud
 
@@ -65,48 +64,46 @@ LAYERS = {  # every row of the tables is in its layer; a record without a place 
 }
 
 
-@dataclass(frozen=True)
-class Written:
-    """The map files of a release; `is_new` is false where they were there already."""
-
-    folder: Path
-    release_id: str
-    features: dict[str, int]
-    is_new: bool
-
-
-def write_gis(published: Path, exports: Path) -> Written:
-    """Write `<exports>/gis/`; the folder is put in place whole, or stays as it was."""
-    folder, made = exports / "gis", exports / ".gis"
-    con = connect()
+def write_gis(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
+    """Write the GeoPackage with its styles, and a GeoParquet and a style file a layer."""
+    rows = {}
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": release.stamp})  # the same release, the same bytes
     try:
-        con.execute(f"attach '{published}' as w (read_only)")
-        row = con.execute(
-            "select release_id, is_sandbox, strftime(published_at, '%Y-%m-%dT%H:%M:%S.000Z') from w.meta.releases"
-            " order by verified_at desc limit 1"
-        ).fetchone()
-        release_id, is_sandbox, published_at = row or ("?", True, None)
-        known = json.loads((folder / MANIFEST).read_text()) if (folder / MANIFEST).exists() else {}
-        if known.get("release_id") == release_id:
-            return Written(folder, release_id, known["features"], is_new=False)
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
-        features = {}
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": published_at})  # the same release, the same bytes
         for name, query in LAYERS.items():
             table = con.execute(f"select * replace (st_aswkb(geometry) as geometry) from ({query})").to_arrow_table()
-            features[name] = table.num_rows
+            rows[f"{name}.parquet"] = table.num_rows
             pyogrio.write_arrow(
-                table, made / GEOPACKAGE, layer=name, driver="GPKG", geometry_name="geometry", geometry_type="Unknown",
+                table, folder / GEOPACKAGE, layer=name, driver="GPKG", geometry_name="geometry", geometry_type="Unknown",
                 crs=CRS, append=name != next(iter(LAYERS)),
             )  # fmt: skip
             geo = table.replace_schema_metadata({"geo": json.dumps(_GEO)})
-            pq.write_table(geo, made / f"{name}.parquet", compression="zstd")
+            pq.write_table(geo, folder / f"{name}.parquet", compression="zstd")
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-        con.close()
-    about = {"release_id": release_id, "is_sandbox": bool(is_sandbox), "crs": CRS, "features": features}
-    (made / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(made, folder)
-    return Written(folder, release_id, features, is_new=True)
+    styles = {path.stem: path.read_text(encoding="utf-8") for path in sorted(STYLES.glob("*.qml"))}
+    for name, style in styles.items():
+        (folder / f"{name}.qml").write_text(style, encoding="utf-8")
+    _keep_styles(folder / GEOPACKAGE, styles, release.stamp)
+    return rows | {GEOPACKAGE: sum(rows.values())}
+
+
+def _keep_styles(geopackage: Path, styles: dict[str, str], stamp: str) -> None:
+    """The table in which QGIS looks for the style of a layer it opens."""
+    with sqlite3.connect(geopackage) as con:
+        con.execute(
+            "create table layer_styles (id integer primary key autoincrement, f_table_catalog text, f_table_schema text,"
+            " f_table_name text, f_geometry_column text, styleName text, styleQML text, styleSLD text, useAsDefault boolean,"
+            " description text, owner text, ui text, update_time text)"
+        )
+        con.execute(
+            "insert into gpkg_contents (table_name, data_type, identifier, description, last_change)"
+            " values ('layer_styles', 'attributes', 'layer_styles', 'Estilos de QGIS', ?)",
+            [stamp],
+        )
+        con.executemany(
+            "insert into layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,"
+            " useAsDefault, description, owner, update_time)"
+            " select '', '', table_name, column_name, table_name, ?, 1, ?, '', ? from gpkg_geometry_columns where table_name = ?",
+            [(style, f"Restauración: {name}", stamp, name) for name, style in styles.items()],
+        )
+    con.close()
