@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.exports.assets import exports_gis
+from assets.exports.assets import export_assets
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.quality_site import quality_site
@@ -17,7 +17,7 @@ from assets.sources.raw import raw_assets
 from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from assets.submission_answers import submission_answers
 from pipelines.inbox_sensor import inbox_sensor
-from pipelines.jobs import nightly_job, nightly_schedule
+from pipelines.jobs import nightly_job, nightly_schedule, push_job
 from pipelines.settings import TOKEN_PREFIX, Settings
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
@@ -31,12 +31,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
-    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site, exports_gis]
+    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site, *export_assets()]
     assets = [*raw_assets(layers, fiscal_years), *models]
     model_keys = [key for definition in models for key in definition.keys]
     return dg.Definitions(
         assets=_under_banner(assets, banner),
-        jobs=[job],
+        jobs=[job, push_job(banner)],
         sensors=[inbox_sensor(settings.data_dir / "inbox", layers, model_keys, banner)],
         schedules=[nightly_schedule(job, fiscal_years, banner)],
         resources={

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.exports.assets import FERM_PUSH
 from pipelines.settings import LIMA
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -30,9 +31,18 @@ def nightly_job(banner: str = "") -> Any:
     """Everything from sources to the published file. `banner` stands before the description."""
     return dg.define_asset_job(
         "nightly",
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(FERM_PUSH),  # nothing leaves the house unasked
         description=banner
         + "Reads every source, builds the warehouse and publishes it if every blocking check passes.",
+    )
+
+
+def push_job(banner: str = "") -> Any:
+    """What goes to FERM; started by a person, and a dry run unless its configuration says `send: true`."""
+    return dg.define_asset_job(
+        "push_ferm",
+        selection=dg.AssetSelection.assets(FERM_PUSH),
+        description=banner + "Sends new initiatives to FAO's FERM. A dry run unless the launchpad says `send: true`.",
     )
 
 

@@ -196,9 +196,11 @@ class Http:
 
     def open(
         self, source: str, url: str, *, params: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None, stream: bool = False,
+        headers: Mapping[str, str] | None = None, stream: bool = False, body: bytes | None = None,
     ) -> requests.Response:  # fmt: skip
-        """Send one request (POST where `data` is given), without retry.
+        """Send one request (POST where `data` or `body` is given), without retry.
+
+        A `body` follows no redirect: what it says, and the key that goes with it, are for this host alone.
 
         Raises TransientSourceError, Refused, TokenRequired (401) or CertificateProblem.
         """
@@ -206,8 +208,8 @@ class Http:
         host.wait_turn()
         try:
             response = host.session.request(
-                "GET" if data is None else "POST", self.address(url), params=params, data=data, headers=headers,
-                stream=stream, timeout=(self.connect_timeout, self.read_timeout),
+                "GET" if data is None and body is None else "POST", self.address(url), params=params,
+                data=data if body is None else body, headers=headers, allow_redirects=body is None, stream=stream, timeout=(self.connect_timeout, self.read_timeout),
                 verify=host.session.verify,  # said again: requests lets an environment variable overrule the session's "no"
             )  # fmt: skip
         except requests.exceptions.SSLError as error:

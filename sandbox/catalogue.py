@@ -21,8 +21,9 @@ ANA = "www.idep.gob.pe"
 MEF = "fs.datosabiertos.mef.gob.pe"
 CONSULTA = "apps5.mineco.gob.pe"
 FAO = "api.data.apps.fao.org"
+FERM_REGISTRY = "ferm.fao.org"
 
-HOSTS = (MINAM, SERFOR, SERNANP, INEI, INEI_FILES, OPEN_DATA, ANA, MEF, CONSULTA, FAO)
+HOSTS = (MINAM, SERFOR, SERNANP, INEI, INEI_FILES, OPEN_DATA, ANA, MEF, CONSULTA, FAO, FERM_REGISTRY)
 
 
 @dataclass(frozen=True)

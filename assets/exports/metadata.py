@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from lxml import etree
 from pygeometa.schemas.iso19139 import ISO19139OutputSchema
 
 from assets.exports.release import Release, Rows
@@ -24,9 +25,15 @@ _OWNER = "Grupo de Trabajo Multiactor de Restauración"
 def write_metadata(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write both records."""
     about = _record(con, release)
-    (folder / ISO).write_text(ISO19139OutputSchema().write(about), encoding="utf-8")
+    (folder / ISO).write_text(_without_comments(ISO19139OutputSchema().write(about)), encoding="utf-8")
     (folder / DCAT).write_text(json.dumps(_dcat(about, release), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return {}
+
+
+def _without_comments(xml: str) -> str:
+    """Catalogues that take the first child for the record stumble over a comment before it."""
+    tree = etree.fromstring(xml.encode(), etree.XMLParser(remove_comments=True, remove_blank_text=True, resolve_entities=False))
+    return str(etree.tostring(tree, encoding="unicode", pretty_print=True))
 
 
 def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
@@ -40,12 +47,12 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
     ).fetchall()
     first, last = years or (release.as_of.year, release.as_of.year)
     sandbox = "ENTORNO DE PRUEBA: datos inventados, de ninguna institución. " if release.is_sandbox else ""
-    contact = {"organization": _OWNER, "country": "Perú", "role": "owner"}
+    contact = {"organization": _OWNER, "country": "Perú", "role": "pointOfContact"}
     return {
         "mcf": {"version": "1.0"},
         "metadata": {
             "identifier": f"{_IDENTIFIER}-{release.release_id}",
-            "language": "es",
+            "language": "spa",
             "charset": "utf8",
             "parentidentifier": _IDENTIFIER,
             "hierarchylevel": "dataset",
@@ -53,20 +60,20 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
         },
         "spatial": {"datatype": "vector", "geomtype": "complex"},
         "identification": {
-            "language": "es",
+            "language": "spa",
             "charset": "utf8",
-            "title": {"es": "Iniciativas, áreas y gasto en restauración de ecosistemas del Perú", "en": "Restoration of ecosystems in Peru: initiatives, areas and spending"},
+            "title": {"spa": "Iniciativas, áreas y gasto en restauración de ecosistemas del Perú", "eng": "Restoration of ecosystems in Peru: initiatives, areas and spending"},
             "edition": release.release_id,
             "abstract": {
-                "es": sandbox
+                "spa": sandbox
                 + "Iniciativas de restauración de ecosistemas de todas las instituciones, con sus áreas y el gasto público que las paga. Cada "
                 "hectárea neta se cuenta una sola vez; las superficies se miden en EPSG:6933.",
-                "en": "Ecosystem restoration initiatives of every institution, with their areas and the public spending that pays for them. "
+                "eng": "Ecosystem restoration initiatives of every institution, with their areas and the public spending that pays for them. "
                 "Each net hectare is counted once; areas are measured in EPSG:6933.",
             },
             "dates": {"publication": release.published_at.astimezone(dt.UTC).date()},
             "keywords": {
-                "default": {"keywords": {"es": ["restauración de ecosistemas", "degradación", "presupuesto público", "Perú", "meta 2 Kunming-Montreal"]}, "keywords_type": "theme"},
+                "default": {"keywords": {"spa": ["restauración de ecosistemas", "degradación", "presupuesto público", "Perú", "meta 2 Kunming-Montreal"]}, "keywords_type": "theme"},
             },
             "topiccategory": ["environment"],
             "extents": {
@@ -75,16 +82,15 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
             },
             "fees": "Ninguna",
             "accessconstraints": "otherRestrictions",
-            "rights": {"es": "La licencia de cada fuente está en quality.source_status.licence"},
+            "rights": {"spa": "La licencia de cada fuente está en quality.source_status.licence"},
             "status": "completed",
             "maintenancefrequency": "daily",
         },
-        "content_info": {"type": "feature_catalogue", "feature_catalogue": {"citation": "datapackage.json"}},
-        "contact": {"pointOfContact": contact, "distributor": contact},
+        "contact": {"owner": contact, "pointOfContact": contact, "distributor": contact},
         "distribution": {
-            "gpkg": {"url": "file:exports/gis/restauracion.gpkg", "type": "file", "rel": "data", "name": {"es": "GeoPackage"}, "description": {"es": "Iniciativas, áreas, traslapes y repartos"}, "function": "download"},
-            "parquet": {"url": "file:exports/gis/areas.parquet", "type": "file", "rel": "data", "name": {"es": "GeoParquet 1.1"}, "description": {"es": "Áreas"}, "function": "download"},
-            "duckdb": {"url": "file:warehouse/restauracion.duckdb", "type": "file", "rel": "data", "name": {"es": "DuckDB"}, "description": {"es": "El almacén completo"}, "function": "download"},
+            "gpkg": {"url": "file:exports/gis/restauracion.gpkg", "type": "file", "rel": "data", "name": {"spa": "GeoPackage"}, "description": {"spa": "Iniciativas, áreas, traslapes y repartos"}, "function": "download"},
+            "parquet": {"url": "file:exports/gis/areas.parquet", "type": "file", "rel": "data", "name": {"spa": "GeoParquet 1.1"}, "description": {"spa": "Áreas"}, "function": "download"},
+            "duckdb": {"url": "file:warehouse/restauracion.duckdb", "type": "file", "rel": "data", "name": {"spa": "DuckDB"}, "description": {"spa": "El almacén completo"}, "function": "download"},
         },
         "dataquality": {
             "scope": {"level": "dataset"},
@@ -100,7 +106,7 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
     told, where = about["identification"], about["identification"]["extents"]
     west, south, east, north = where["spatial"][0]["bbox"]
     box = f"POLYGON(({west} {south},{east} {south},{east} {north},{west} {north},{west} {south}))"
-    in_both = lambda text: [{"@value": text[language], "@language": language} for language in text]  # noqa: E731
+    in_both = lambda text: [{"@value": text[code], "@language": short} for code, short in (("spa", "es"), ("eng", "en"))]  # noqa: E731
     return {
         "@context": {
             "dcat": "http://www.w3.org/ns/dcat#",
@@ -119,7 +125,7 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
         "dct:language": "es",
         "dct:issued": {"@value": release.stamp, "@type": "xsd:dateTime"},
         "dct:publisher": {"@type": "foaf:Organization", "foaf:name": _OWNER},
-        "dcat:keyword": [{"@value": word, "@language": "es"} for word in told["keywords"]["default"]["keywords"]["es"]],
+        "dcat:keyword": [{"@value": word, "@language": "es"} for word in told["keywords"]["default"]["keywords"]["spa"]],
         "dct:accrualPeriodicity": {"@id": "http://publications.europa.eu/resource/authority/frequency/DAILY"},
         "dct:spatial": {"@type": "dct:Location", "dcat:bbox": {"@value": box, "@type": "geo:wktLiteral"}},
         "dct:temporal": {
@@ -131,8 +137,8 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
         "dcat:distribution": [
             {
                 "@type": "dcat:Distribution",
-                "dct:title": way["name"]["es"],
-                "dct:description": way["description"]["es"],
+                "dct:title": way["name"]["spa"],
+                "dct:description": way["description"]["spa"],
                 "dcat:downloadURL": way["url"].removeprefix("file:"),
             }
             for way in about["distribution"].values()

@@ -27,6 +27,7 @@ from sandbox.catalogue import (
     CONSULTA_PATH,
     FAO,
     FERM_PATH,
+    FERM_REGISTRY,
     FILE_HOSTS,
     HOSTS,
     INEI,
@@ -35,6 +36,7 @@ from sandbox.catalogue import (
     Service,
 )
 from sandbox.servers.arcgis import ArcGISService
+from sandbox.servers.ferm_registry import FermRegistry
 from sandbox.servers.wfs import WfsService
 from sandbox.world import World
 
@@ -69,6 +71,7 @@ class SandboxApp:
         self.world, self.host_by_port = world, host_by_port
         self.services = [ArcGISService(service, world.layers) for service in services]
         self.wfs = WfsService(world.layers)
+        self.registry = FermRegistry()
         self.files = StaticFiles(directory=world.files)
         self.faults = faults
 
@@ -94,6 +97,8 @@ class SandboxApp:
             return self._consulta(request)
         if host == FAO and path == FERM_PATH:
             return await self._file("ferm.json", request)
+        if host == FERM_REGISTRY:
+            return await self.registry.respond(request)
         if host == INEI and path == WFS_PATH:
             return await self.wfs.respond(request)
         for service in self.services:
@@ -134,6 +139,7 @@ class SandboxServers:
         self.base_urls = base_urls(self._sockets)
         ports = {s.getsockname()[1]: host for host, s in self._sockets.items()}
         app = SandboxApp(world, ports, services, self.faults)
+        self.registry = app.registry
         config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
