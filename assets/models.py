@@ -6,11 +6,13 @@ Belongs here: what Dagster is told of a model: dependencies, columns, lineage, c
 
 import datetime as dt
 import hashlib
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import duckdb
 
 from assets.build import BuildSession, Built, upstream_of
 from assets.inputs import TOTALS
@@ -28,6 +30,7 @@ from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
 LIMA = ZoneInfo("America/Lima")  # a release is named by the day in Lima
+_PREVIEWED_ROWS, _PREVIEWED_COLUMNS = 8, 9
 _SEVERITY = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
@@ -120,7 +123,7 @@ def _model_asset(
         built = session.build(model.table)
         for problem in session.steps[model.table].problems() if model.is_step else ():
             context.log.warning("Not understood, left in its file: %s", problem)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built))
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built) | _preview(session.con, model))
         for outcome in built.outcomes:
             page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")
             yield _check_result(key, outcome, page)
@@ -141,6 +144,26 @@ def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineag
         "dagster/column_lineage": dg.TableColumnLineage(deps),
         "is_reused": built.is_reused,
     }
+
+
+def _preview(con: duckdb.DuckDBPyConnection, model: Model) -> dict[str, dg.MetadataValue]:
+    """The first rows of a mart as a table, so that a glance at the run says what it made."""
+    if model.layer != "marts":
+        return {}
+    columns = [c.name for c in model.about.columns if not c.name.endswith("_en")][:_PREVIEWED_COLUMNS]
+    named = ", ".join(f'"{c}"' for c in columns)
+    rows = con.execute(f"select {named} from {model.table} limit {_PREVIEWED_ROWS}").fetchall()
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return {"preview": dg.MetadataValue.md("\n".join(lines))}
+
+
+def _cell(value: object) -> str:
+    """A value inside a Markdown table: nothing in a name can break out of it."""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    text = "" if value is None else str(value)
+    return html.escape(text).replace("|", "&#124;").replace("\n", " ")[:80]
 
 
 def _lineage_key(table: str) -> dg.AssetKey:

@@ -15,9 +15,11 @@ import polars as pl
 
 from assets.build import BuildSession
 from assets.history import history_tables, keep_history
+from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.runner import engine_tables
 from resources.errors import PublishRefused
 
+JOINS = FOLDER / "published_macros.sql"
 VIEWS = ("initiatives", "areas", "spending")
 TABLES_OF_THE_NIGHT = [
     "quality.source_status",
@@ -51,6 +53,7 @@ def publish(session: BuildSession) -> Release:
     for view in VIEWS:
         con.execute(f"create or replace view main.{view} as select * from core.{view}")
         con.execute(f"comment on view main.{view} is 'Vista de core.{view} | View of core.{view}'")
+    con.execute(JOINS.read_text(encoding="utf-8"))
     release = _write_release(session)
     people = session.decisions.files(con) if session.decisions else {}
     con.execute("drop schema if exists checks")
@@ -87,6 +90,7 @@ def _write_columns(session: BuildSession) -> None:
             about.description.en,
             about.grain,
             about.source,
+            c.references,
         )
         for table, about in sorted(described.items())
         for place, c in enumerate(about.columns, start=1)

@@ -32,6 +32,7 @@ class Column(Text):
     name: str
     type: str
     unit: str | None = None
+    references: str | None = None  # schema.table.column that holds every value of it
 
     @property
     def comment(self) -> str:

@@ -13,6 +13,7 @@ from assets.exports.assets import export_assets
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.quality_site import quality_site
+from assets.report.assets import report
 from assets.sources.raw import raw_assets
 from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from assets.submission_answers import submission_answers
@@ -31,7 +32,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     job = nightly_job(banner)
-    models = [*model_assets(layers), published_warehouse(layers), submission_answers, quality_site, *export_assets()]
+    models = [
+        *model_assets(layers),
+        published_warehouse(layers),
+        submission_answers,
+        quality_site,
+        *export_assets(),
+        report,
+    ]
     assets = [*raw_assets(layers, fiscal_years), *models]
     model_keys = [key for definition in models for key in definition.keys]
     return dg.Definitions(

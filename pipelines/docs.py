@@ -1,6 +1,6 @@
 """`make docs`: a page a source institution, from its register, and the protocol from its contracts.
 
-Belongs here: writing docs/sources and the list of assumptions. Does not: anything a person writes.
+Belongs here: writing docs/sources, the list of assumptions and the diagram of the model. Does not: anything a person writes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from assets.names import raw_key, table_key
 from assets.sources.register import ROOT, Register, SourceLayer, all_layers, all_registers
 from dbt_like_sql.runner import load_models
+from pipelines.model_diagram import DIAGRAM, draw_diagram
 from pipelines.protocol_docs import protocol_pages
 
 _BEGIN, _END = "<!-- made from the registers by `make docs` -->\n", "<!-- end -->"
@@ -37,7 +38,7 @@ def pages(root: Path) -> dict[Path, str]:
     }
     assumptions = root / "docs" / "assumptions.md"
     made |= {folder / "README.md": _index(by_institution), assumptions: _assumptions(assumptions)}
-    return made | protocol_pages(root)
+    return made | protocol_pages(root) | {root / DIAGRAM: draw_diagram()}
 
 
 def _index(by_institution: dict[str, list[SourceLayer]]) -> str:

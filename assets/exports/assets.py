@@ -12,6 +12,7 @@ from pydantic import Field
 
 from assets.exports.cbd import write_cbd
 from assets.exports.datapackage import write_datapackage
+from assets.exports.dictionary import write_dictionary
 from assets.exports.ferm import ferm_settings, write_ferm
 from assets.exports.ferm_push import BOOK, KEY_VARIABLE, SentBook, push
 from assets.exports.gis import CRS, write_gis
@@ -63,6 +64,9 @@ KINDS = (
     Export("unccd", write_unccd, frozenset({"excel"}), "PRAIS4: targets, implemented actions in net km², SO5-2 domestic finance."),
     Export("excel", write_workbook, frozenset({"excel"}), "restauracion.xlsx: every mart on a sheet, and the dictionary."),
     Export("csv", write_datapackage, frozenset({"csv"}), "CSV files with a Frictionless datapackage.json."),
+    Export(
+        "dictionary", write_dictionary, frozenset({"html"}), "Every table and column in words, and the entity-relationship diagram."
+    ),
     Export("metadata", write_metadata, frozenset({"xml", "json"}), "The release's record as ISO 19115 (19139 XML) and DCAT."),
 )  # fmt: skip
 
@@ -108,7 +112,7 @@ class FermPushConfig(dg.Config):
     """How to push."""
 
     send: bool = Field(
-        False, description="false: a dry run that says what would be sent. true: send what is new; there is no way back"
+        default=False, description="false: a dry run that says what would be sent. true: send what is new; there is no way back"
     )
 
 
@@ -122,7 +126,9 @@ class FermPushConfig(dg.Config):
     description=f"Sends the payloads of data/exports/ferm to FAO's FERM. Never part of the nightly run. A dry run unless `send: true`; the key "
     f"comes from {KEY_VARIABLE}; data/ferm/{BOOK} remembers what was sent, so that nothing goes twice.",
 )
-def ferm_push(context: dg.AssetExecutionContext, config: FermPushConfig, data_folder: DataFolder) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def ferm_push(
+    context: dg.AssetExecutionContext, config: FermPushConfig, data_folder: DataFolder
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Say what would be sent, or send it."""
     home = Path(data_folder.data_dir)
     book = SentBook(home / "ferm" / BOOK)

@@ -80,7 +80,9 @@ def _resource(table: Table, path: str) -> dict[str, object]:
 
 def _field(field: Field) -> dict[str, object]:
     kind = field.type.lower()
-    number = "number" if kind.startswith("decimal") else "integer" if kind.endswith("int") or kind == "integer" else None
+    number = (
+        "number" if kind.startswith("decimal") else "integer" if kind.endswith("int") or kind == "integer" else None
+    )
     about: dict[str, object] = {
         "name": field.name,
         "type": number or _TYPES.get(kind, "string"),

@@ -139,7 +139,9 @@ def write_ferm(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -
             "countries": ["PE"],
             "isSandbox": release.is_sandbox,
         }
-        _write_json(folder / f"{name}.geojson", {"type": "FeatureCollection", "properties": about, "features": features})
+        _write_json(
+            folder / f"{name}.geojson", {"type": "FeatureCollection", "properties": about, "features": features}
+        )
         rows[f"{name}.geojson"] = len(features)
         rows |= _shapefiles(folder, name, sites, settings.largest_shapefile, release)
         rows[f"{name}_attributes.csv"] = _attributes(folder / f"{name}_attributes.csv", sites)
@@ -281,7 +283,10 @@ def _shapefiles(folder: Path, name: str, sites: list[Site], largest: int, releas
     for number, start in enumerate(range(0, len(sites), largest), start=1):
         own = sites[start : start + largest]
         table = pa.table(
-            {column: [s.row[column] if column != "area_ha" else float(s.row[column]) for s in own] for column in _SHP_COLUMNS}
+            {
+                column: [s.row[column] if column != "area_ha" else float(s.row[column]) for s in own]
+                for column in _SHP_COLUMNS
+            }
             | {"geometry": pa.array([s.shape for s in own], pa.binary())}
         )
         stem = f"{name}_{number:03d}"

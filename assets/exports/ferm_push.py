@@ -115,7 +115,9 @@ def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_ru
     if not is_dry_run and not key:
         raise SourceError(SOURCE, f"there is no key to send with; set {KEY_VARIABLE}")
     entries = list(plan(folder, book))
-    planned: dict[State, int] = {state: sum(e.state == state for e in entries) for state in ("new", "unchanged", "changed", "unsure")}
+    planned: dict[State, int] = {
+        state: sum(e.state == state for e in entries) for state in ("new", "unchanged", "changed", "unsure")
+    }
     sent, refused = 0, []
     for entry in entries if not is_dry_run else ():
         if entry.state != "new":

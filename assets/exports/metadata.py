@@ -32,7 +32,9 @@ def write_metadata(con: duckdb.DuckDBPyConnection, release: Release, folder: Pat
 
 def _without_comments(xml: str) -> str:
     """Catalogues that take the first child for the record stumble over a comment before it."""
-    tree = etree.fromstring(xml.encode(), etree.XMLParser(remove_comments=True, remove_blank_text=True, resolve_entities=False))
+    tree = etree.fromstring(
+        xml.encode(), etree.XMLParser(remove_comments=True, remove_blank_text=True, resolve_entities=False)
+    )
     return str(etree.tostring(tree, encoding="unicode", pretty_print=True))
 
 
@@ -41,11 +43,11 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
         "select min(st_xmin(geometry)), min(st_ymin(geometry)), max(st_xmax(geometry)), max(st_ymax(geometry))"
         " from w.core.areas where geometry is not null"
     ).fetchone() or (-81.4, -18.4, -68.6, 0.1)
-    years = con.execute("select min(progress_year), max(progress_year) from w.marts.progress_to_targets").fetchone()
+    years = con.execute("select min(progress_year) from w.marts.progress_to_targets").fetchone()
     sources = con.execute(
         "select distinct title_es from w.quality.source_status where snapshot_id is not null order by 1"
     ).fetchall()
-    first, last = years or (release.as_of.year, release.as_of.year)
+    first = years[0] if years else release.as_of.year
     sandbox = "ENTORNO DE PRUEBA: datos inventados, de ninguna institución. " if release.is_sandbox else ""
     contact = {"organization": _OWNER, "country": "Perú", "role": "pointOfContact"}
     return {
@@ -106,7 +108,10 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
     told, where = about["identification"], about["identification"]["extents"]
     west, south, east, north = where["spatial"][0]["bbox"]
     box = f"POLYGON(({west} {south},{east} {south},{east} {north},{west} {north},{west} {south}))"
-    in_both = lambda text: [{"@value": text[code], "@language": short} for code, short in (("spa", "es"), ("eng", "en"))]  # noqa: E731
+
+    def in_both(text: dict[str, str]) -> list[dict[str, str]]:
+        return [{"@value": text[code], "@language": short} for code, short in (("spa", "es"), ("eng", "en"))]
+
     return {
         "@context": {
             "dcat": "http://www.w3.org/ns/dcat#",
@@ -125,7 +130,9 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
         "dct:language": "es",
         "dct:issued": {"@value": release.stamp, "@type": "xsd:dateTime"},
         "dct:publisher": {"@type": "foaf:Organization", "foaf:name": _OWNER},
-        "dcat:keyword": [{"@value": word, "@language": "es"} for word in told["keywords"]["default"]["keywords"]["spa"]],
+        "dcat:keyword": [
+            {"@value": word, "@language": "es"} for word in told["keywords"]["default"]["keywords"]["spa"]
+        ],
         "dct:accrualPeriodicity": {"@id": "http://publications.europa.eu/resource/authority/frequency/DAILY"},
         "dct:spatial": {"@type": "dct:Location", "dcat:bbox": {"@value": box, "@type": "geo:wktLiteral"}},
         "dct:temporal": {
@@ -133,7 +140,10 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
             "dcat:startDate": {"@value": f"{where['temporal'][0]['begin']}", "@type": "xsd:date"},
             "dcat:endDate": {"@value": f"{where['temporal'][0]['end']}", "@type": "xsd:date"},
         },
-        "dct:provenance": {"@type": "dct:ProvenanceStatement", "dct:description": about["dataquality"]["lineage"]["statement"]},
+        "dct:provenance": {
+            "@type": "dct:ProvenanceStatement",
+            "dct:description": about["dataquality"]["lineage"]["statement"],
+        },
         "dcat:distribution": [
             {
                 "@type": "dcat:Distribution",

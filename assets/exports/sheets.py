@@ -36,7 +36,14 @@ class Book:
             }
         )
         self.heading = self.book.add_format(
-            {"bold": True, "bg_color": "#14532D", "font_color": "#FFFFFF", "text_wrap": True, "valign": "top", "border": 1}
+            {
+                "bold": True,
+                "bg_color": "#14532D",
+                "font_color": "#FFFFFF",
+                "text_wrap": True,
+                "valign": "top",
+                "border": 1,
+            }
         )
         self.banner = self.book.add_format({"bold": True, "bg_color": "#FFE9A8", "font_color": "#4A3500"})
         self.title = self.book.add_format({"bold": True, "font_size": 15, "font_color": "#14532D"})
@@ -63,7 +70,9 @@ class Book:
             for column, value in enumerate(row):
                 self._cell(sheet, count, column, value, units[column] if units else None)
                 if count < 200 and value is not None:
-                    widths[column] = max(widths[column], min(_WIDEST, len(str(value)) + 2 if isinstance(value, str) else 14))
+                    widths[column] = max(
+                        widths[column], min(_WIDEST, len(str(value)) + 2 if isinstance(value, str) else 14)
+                    )
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width)
         sheet.freeze_panes(1, 0)

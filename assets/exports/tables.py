@@ -88,5 +88,7 @@ def flat(table: Table, *, as_text: bool = False) -> str:
         else:
             columns.append(name)
             continue
-        columns.append(f"{f'regexp_replace({text}, {_FORMULA}, chr(39) || chr(92) || chr(49))' if as_text else text} as {name}")
+        columns.append(
+            f"{f'regexp_replace({text}, {_FORMULA}, chr(39) || chr(92) || chr(49))' if as_text else text} as {name}"
+        )
     return f"select {', '.join(columns)} from {table.qualified}"
