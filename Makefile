@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui template replay train docs test peers lint bench clean
+.PHONY: help setup run live ui template replay train docs test notebook peers lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -49,11 +49,16 @@ train: $(STAMP)  ## The linkage model learnt anew from the published file (NAMED
 	@test -n "$(NAMED)" || { echo 'what are the records? make train NAMED="live 2026-11"'; exit 2; }
 	$(BIN)/python -m pipelines.train_linkage --named "$(NAMED)"
 
-docs: $(STAMP)  ## docs/sources and the list of assumptions, from the registers
+docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
 	$(BIN)/python -m pipelines.docs
 
-test: $(STAMP)  ## Every test, offline
+test: $(STAMP)  ## Every test, offline; the first time it installs the browser that tests drive
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { command -v apt-get >/dev/null && \
+		$(SUDO) apt-get install --yes --no-install-recommends chromium >/dev/null; } || echo "no Chromium: tests of pages are skipped"
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+notebook: $(STAMP)  ## The analysts' notebook over the published file, in a browser
+	$(BIN)/marimo run docs/cuaderno.py
 
 peers: $(STAMP)  ## The clients against Koop and MapServer, installed here: needs a network, and root or sudo
 	command -v mapserv >/dev/null && command -v npm >/dev/null || $(SUDO) apt-get install --yes --no-install-recommends cgi-mapserver npm

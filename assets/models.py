@@ -123,7 +123,7 @@ def _model_asset(
         built = session.build(model.table)
         for problem in session.steps[model.table].problems() if model.is_step else ():
             context.log.warning("Not understood, left in its file: %s", problem)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(built) | _preview(session.con, model))
+        yield dg.MaterializeResult(asset_key=key, metadata={**_metadata(built), **_preview(session.con, model)})
         for outcome in built.outcomes:
             page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")
             yield _check_result(key, outcome, page)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import extraction, files, ground, linkage, nightly, quality
+from benchmarks import exports, extraction, files, ground, linkage, nightly, quality
 
-ALL = ("nightly", "extraction", "files", "quality", "ground", "linkage")
+ALL = ("nightly", "extraction", "files", "quality", "ground", "linkage", "exports")
 
 
 def main() -> int:
@@ -36,6 +36,8 @@ def main() -> int:
         ground.measure(arguments.areas)
     if "linkage" in arguments.which:
         linkage.measure(arguments.records)
+    if "exports" in arguments.which:
+        exports.measure(arguments.scales[0])
     return 0
 
 

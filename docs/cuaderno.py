@@ -19,7 +19,9 @@ def _():
 
     path = Path(os.environ.get("RESTAURACION_DATA_DIR") or "data") / "warehouse" / "restauracion.duckdb"
     con = duckdb.connect(str(path), read_only=True)
-    release = con.sql("select release_id, is_sandbox, as_of from meta.releases order by verified_at desc limit 1").fetchone()
+    release = con.sql(
+        "select release_id, is_sandbox, as_of from meta.releases order by verified_at desc limit 1"
+    ).fetchone()
     return alt, con, mo, release
 
 
@@ -44,17 +46,29 @@ def _(alt, con, mo, target):
         "select progress_year, declared_ha, gross_ha, net_ha, progress_pct from marts.progress_to_targets where target_id = ? order by 1",
         [target.value],
     ).pl()
-    years = alt.Chart(progress).transform_fold(["declared_ha", "gross_ha", "net_ha"]).mark_line(point=True).encode(
-        x="progress_year:O", y=alt.Y("value:Q", title="ha"), color="key:N", tooltip=["progress_year:O", "key:N", "value:Q"]
+    years = (
+        alt.Chart(progress)
+        .transform_fold(["declared_ha", "gross_ha", "net_ha"])
+        .mark_line(point=True)
+        .encode(
+            x="progress_year:O",
+            y=alt.Y("value:Q", title="ha"),
+            color="key:N",
+            tooltip=["progress_year:O", "key:N", "value:Q"],
+        )
     )
-    mo.vstack([mo.md("## 1–2. Avance, año a año (las metas no se suman)"), years, mo.ui.table(progress, selection=None)])
+    mo.vstack(
+        [mo.md("## 1–2. Avance, año a año (las metas no se suman)"), years, mo.ui.table(progress, selection=None)]
+    )
     return (progress,)
 
 
 @app.cell
 def _(con, mo):
     departments = dict(
-        con.sql("select department_name, department_ubigeo from marts.restoration_by_department where department_ubigeo is not null order by 1").fetchall()
+        con.sql(
+            "select department_name, department_ubigeo from marts.restoration_by_department where department_ubigeo is not null order by 1"
+        ).fetchall()
     )
     department = mo.ui.dropdown(departments, value=next(iter(departments)), label="Departamento")
     department
@@ -64,14 +78,25 @@ def _(con, mo):
 @app.cell
 def _(con, department, mo):
     ground = con.execute("select name, lead_institution_id, status, net_ha from ground_in(?)", [department.value]).pl()
-    mo.vstack([mo.md(f"## 4. En el departamento: {ground['net_ha'].sum():,.0f} ha netas"), mo.ui.table(ground, selection=None)])
+    mo.vstack(
+        [
+            mo.md(f"## 4. En el departamento: {ground['net_ha'].sum():,.0f} ha netas"),
+            mo.ui.table(ground, selection=None),
+        ]
+    )
     return (ground,)
 
 
 @app.cell
 def _(alt, con, mo):
-    double = con.sql("select institution_a || ' – ' || institution_b as pair, is_same_initiative, overlap_ha from marts.double_counting").pl()
-    pairs = alt.Chart(double).mark_bar().encode(y=alt.Y("pair:N", title=None), x="overlap_ha:Q", color="is_same_initiative:N")
+    double = con.sql(
+        "select institution_a || ' – ' || institution_b as pair, is_same_initiative, overlap_ha from marts.double_counting"
+    ).pl()
+    pairs = (
+        alt.Chart(double)
+        .mark_bar()
+        .encode(y=alt.Y("pair:N", title=None), x="overlap_ha:Q", color="is_same_initiative:N")
+    )
     mo.vstack([mo.md("## 3. Doble conteo"), pairs])
     return (double,)
 
@@ -82,8 +107,16 @@ def _(alt, con, mo):
         "select ecosystem_name, share_of_degraded_pct, share_of_net_pct from marts.restoration_by_ecosystem"
         " where degraded_2019_ha > 0 order by share_of_degraded_pct desc limit 12"
     ).pl()
-    shares = alt.Chart(ecosystems).transform_fold(["share_of_degraded_pct", "share_of_net_pct"]).mark_bar().encode(
-        y=alt.Y("ecosystem_name:N", sort=None, title=None), yOffset="key:N", x=alt.X("value:Q", title="%"), color="key:N"
+    shares = (
+        alt.Chart(ecosystems)
+        .transform_fold(["share_of_degraded_pct", "share_of_net_pct"])
+        .mark_bar()
+        .encode(
+            y=alt.Y("ecosystem_name:N", sort=None, title=None),
+            yOffset="key:N",
+            x=alt.X("value:Q", title="%"),
+            color="key:N",
+        )
     )
     mo.vstack([mo.md("## 5. Ecosistemas"), shares])
     return (ecosystems,)
@@ -91,7 +124,9 @@ def _(alt, con, mo):
 
 @app.cell
 def _(mo):
-    classes = mo.ui.multiselect(["direct", "enabling", "unknown", "not_restoration"], value=["direct", "enabling"], label="Clases de gasto")
+    classes = mo.ui.multiselect(
+        ["direct", "enabling", "unknown", "not_restoration"], value=["direct", "enabling"], label="Clases de gasto"
+    )
     classes
     return (classes,)
 
@@ -120,15 +155,25 @@ def _(con, mo):
 
 @app.cell
 def _(con, mo):
-    wanted = mo.ui.text(value=con.sql("select max(initiative_id) from core.initiative_spending").fetchone()[0], label="Iniciativa")
+    wanted = mo.ui.text(
+        value=con.sql("select max(initiative_id) from core.initiative_spending").fetchone()[0], label="Iniciativa"
+    )
     wanted
     return (wanted,)
 
 
 @app.cell
 def _(con, mo, wanted):
-    one = {name: con.execute(f"select * from {name}_of(?)", [wanted.value]).pl() for name in ("sources", "areas", "spending", "overlaps")}
-    mo.vstack([mo.md("## 8. Una iniciativa: fuentes, áreas, gasto, traslapes"), *(mo.ui.table(t, selection=None) for t in one.values())])
+    one = {
+        name: con.execute(f"select * from {name}_of(?)", [wanted.value]).pl()
+        for name in ("sources", "areas", "spending", "overlaps")
+    }
+    mo.vstack(
+        [
+            mo.md("## 8. Una iniciativa: fuentes, áreas, gasto, traslapes"),
+            *(mo.ui.table(t, selection=None) for t in one.values()),
+        ]
+    )
     return (one,)
 
 
@@ -141,7 +186,9 @@ def _(mo):
 
 @app.cell
 def _(con, day, mo):
-    known = con.execute("select target_id, net_ha, data_as_of from progress_as_of(?) where is_latest order by 1", [day.value]).pl()
+    known = con.execute(
+        "select target_id, net_ha, data_as_of from progress_as_of(?) where is_latest order by 1", [day.value]
+    ).pl()
     mo.vstack([mo.md("## 9. Qué se sabía entonces"), mo.ui.table(known, selection=None)])
     return (known,)
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dbt_like_sql.descriptions import Description
+from dbt_like_sql.descriptions import Column, Description
 from dbt_like_sql.runner import load_models
 
 DIAGRAM = Path("assets") / "exports" / "templates" / "model.svg"
@@ -46,8 +46,8 @@ def _plain(table: str) -> str:
     return table.removeprefix("core.")
 
 
-def _shown(about: Description, pointed: set[str]) -> list[object]:
-    return [c for c in about.columns if c.references or c.name in pointed or c.name.endswith(_MEASURES)]  # type: ignore[misc]
+def _shown(about: Description, pointed: set[str]) -> list[Column]:
+    return [c for c in about.columns if c.references or c.name in pointed or c.name.endswith(_MEASURES)]
 
 
 def _constraint(references: str | None, is_pointed: bool) -> str:

@@ -112,7 +112,8 @@ class FermPushConfig(dg.Config):
     """How to push."""
 
     send: bool = Field(
-        default=False, description="false: a dry run that says what would be sent. true: send what is new; there is no way back"
+        default=False,
+        description="false: a dry run that says what would be sent. true: send what is new; there is no way back",
     )
 
 

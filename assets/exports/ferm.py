@@ -80,15 +80,28 @@ _AREAS = """
 # One polygon a feature: multipart shapes are told apart, and holes stay.
 _SITES = """
     create temp table ferm_sites as
-    with parts as (
-        select area_id, unnest(st_dump(shape)) as part from ferm_areas where reason is null
+    with in_degrees as (
+        select area_id, st_transform(shape, 'EPSG:6933', 'EPSG:4326') as shape from ferm_areas where reason is null
+    ),
+    parts as (  -- valid in degrees too, which is how FERM gets them
+        select area_id, unnest(st_dump(case when st_isvalid(shape) then shape else st_collectionextract(st_makevalid(shape), 3) end)) as part
+        from in_degrees
     ),
     measured as (
-        select area_id, part.path[1] as part_number, part.geom as shape, st_area(part.geom) / 10000 as area_ha from parts
+        select area_id, part.path[1] as part_number, part.geom as shape, st_area(st_transform(part.geom, 'EPSG:4326', 'EPSG:6933')) / 10000 as area_ha
+        from parts
+    ),
+    most as (  -- an initiative goes once, with the institution that tells most of its ground
+        select initiative_id, arg_max(institution, ground_ha) as institution
+        from (
+            select initiative_id, reporting_institution as institution, sum(net_ha) as ground_ha
+            from ferm_areas where reason is null group by all order by all
+        ) group by initiative_id
     )
-    select m.*, row_number() over (partition by f.reporting_institution, f.initiative_id order by m.area_id, m.part_number) as place_number,
-        count(*) over (partition by m.area_id) as part_count
-    from measured as m inner join ferm_areas as f on m.area_id = f.area_id
+    select m.*, most.institution, row_number() over (partition by f.initiative_id order by m.area_id, m.part_number) as place_number
+    from measured as m
+    inner join ferm_areas as f on m.area_id = f.area_id
+    inner join most on f.initiative_id = most.initiative_id
 """
 
 
@@ -171,6 +184,11 @@ def _prepare(con: duckdb.DuckDBPyConnection, settings: FermSettings) -> None:
         select f.reporting_institution, f.initiative_id, f.area_id, s.part_number, f.title, f.geometry_kind, null, null,
             s.area_ha, 'part smaller than ' || round(? * 10000) || ' m²'
         from ferm_sites as s inner join ferm_areas as f on s.area_id = f.area_id where s.area_ha < ?
+        union all
+        select f.reporting_institution, f.initiative_id, f.area_id, null, f.title, f.geometry_kind, null, null,
+            f.net_ha - s.sites_ha, 'difference by making the shape one valid polygon a part'
+        from ferm_areas as f inner join (select area_id, sum(area_ha) as sites_ha from ferm_sites group by area_id) as s on f.area_id = s.area_id
+        where abs(f.net_ha - s.sites_ha) > 0.000001
         """,
         [settings.smallest_part_ha, settings.smallest_part_ha],
     )
@@ -179,12 +197,11 @@ def _prepare(con: duckdb.DuckDBPyConnection, settings: FermSettings) -> None:
 def _by_institution(con: duckdb.DuckDBPyConnection, settings: FermSettings) -> Iterator[tuple[str, list[Site]]]:
     found = con.execute(
         """
-        select f.* exclude (shape), s.part_number, s.place_number, s.part_count, s.area_ha,
-            st_asgeojson(st_transform(s.shape, 'EPSG:6933', 'EPSG:4326')) as geojson,
-            st_aswkb(st_transform(s.shape, 'EPSG:6933', 'EPSG:4326')) as wkb
+        select f.* exclude (shape), s.institution, s.part_number, s.place_number, s.area_ha, st_asgeojson(s.shape) as geojson,
+            st_aswkb(s.shape) as wkb
         from ferm_sites as s inner join ferm_areas as f on s.area_id = f.area_id
         where s.area_ha >= ?
-        order by f.reporting_institution, f.initiative_id, s.area_id, s.part_number
+        order by s.institution, f.initiative_id, s.area_id, s.part_number
         """,
         [settings.smallest_part_ha],
     )
@@ -192,7 +209,7 @@ def _by_institution(con: duckdb.DuckDBPyConnection, settings: FermSettings) -> I
     sites: dict[str, list[Site]] = defaultdict(list)
     for values in found.fetchall():
         told = dict(zip(names, values, strict=True))
-        sites[told["reporting_institution"]].append(_site(told, settings))
+        sites[told["institution"]].append(_site(told, settings))
     yield from sorted(sites.items())
 
 
@@ -201,7 +218,7 @@ def _site(told: Mapping[str, Any], settings: FermSettings) -> Site:
     types = [int(told["type_code"])] if told["type_code"] else []
     area = {"siteName": code, "area": told["area_ha"]}
     collection = {
-        "institutionId": settings.institution_ids.get(told["reporting_institution"], told["reporting_institution"]),
+        "institutionId": settings.institution_ids.get(told["institution"], told["institution"]),
         "title": told["title"],
         "startingYear": told["start_date"].year if told["start_date"] else None,
         "restorationTypes": types,
@@ -247,7 +264,7 @@ def _site(told: Mapping[str, Any], settings: FermSettings) -> Site:
         "Restor_end": f"{told['end_date']:%Y/%m/%d}" if told["end_date"] else "",
     }
     return Site(
-        told["initiative_id"], told["reporting_institution"], area | registry, collection, orjson.loads(told["geojson"]), told["wkb"], row
+        told["initiative_id"], told["institution"], area | registry, collection, orjson.loads(told["geojson"]), told["wkb"], row
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ _PROGRAMMES = ["#14532d", "#2b6cb0", "#8a6d00", "#9b2c2c", "#6b46c1", "#4a5568"]
 _SHOWN_ECOSYSTEMS = 15
 _MAP_SCALE, _MAP_CENTRE = 1950, (-75.0, -9.4)  # Mercator: the country in 560 by 700 pixels
 
+# short numbers on the axis, whole ones for who hears the chart
+_SHORT = alt.Axis(format=",.0f", labelExpr="format(datum.value, '~s')")
+
 _WORDS: dict[str, tuple[str, str]] = {
     "declared_ha": ("Declarado", "Declared"),
     "gross_ha": ("Bruto", "Gross"),
@@ -60,7 +63,7 @@ def _named(name: str) -> alt.NamedData:
     return alt.NamedData(name)
 
 
-def _folded(chart: alt.Chart, measures: list[str], language: Language) -> alt.Chart:
+def _folded(chart: Any, measures: list[str], language: Language) -> Any:
     """One row a measure, its name as people read it in `measure`."""
     cases = "".join(f"datum.key === '{m}' ? '{_escaped(_say(m, language))}' : " for m in measures)
     return chart.transform_fold(measures).transform_calculate(measure=cases + "''")
@@ -75,7 +78,7 @@ def _colour(measures: list[str], colours: list[str], language: Language) -> alt.
     return alt.Color("measure:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=2))
 
 
-def targets(language: Language) -> alt.LayerChart:
+def targets(language: Language) -> Any:
     """Declared, gross and net of each target."""
     measures = ["declared_ha", "gross_ha", "net_ha"]
     names = [_say(m, language) for m in measures]
@@ -83,7 +86,7 @@ def targets(language: Language) -> alt.LayerChart:
     base = _folded(alt.Chart(_named("targets")), measures, language).encode(
         y=alt.Y(f"{target}:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
         yOffset=alt.YOffset("measure:N", sort=names),
-        x=alt.X("value:Q", title=_say("hectares", language), axis=alt.Axis(format="~s")),
+        x=alt.X("value:Q", title=_say("hectares", language), axis=_SHORT),
         color=_colour(measures, [DECLARED, GROSS, NET], language),
         tooltip=[f"{target}:N", "measure:N", alt.Tooltip("value:Q", format=",.0f", title="ha")],
     )
@@ -94,7 +97,7 @@ def targets(language: Language) -> alt.LayerChart:
     return base.mark_bar() + text
 
 
-def years(language: Language) -> alt.Chart:
+def years(language: Language) -> Any:
     """Net hectares by year, by what proves them."""
     measures = ["net_checked_ha", "net_drawn_ha"]
     return (
@@ -102,14 +105,14 @@ def years(language: Language) -> alt.Chart:
         .mark_bar()
         .encode(
             x=alt.X("progress_year:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            y=alt.Y("value:Q", title=_say("hectares_net", language), axis=alt.Axis(format="~s")),
+            y=alt.Y("value:Q", title=_say("hectares_net", language), axis=_SHORT),
             color=_colour(measures, [NET, "#7fb08f"], language),
             tooltip=["progress_year:O", "measure:N", alt.Tooltip("value:Q", format=",.0f", title="ha")],
         )
     )
 
 
-def ecosystems(language: Language) -> alt.Chart:
+def ecosystems(language: Language) -> Any:
     """Where the country is degraded beside where it restores."""
     measures = ["share_of_degraded_pct", "share_of_net_pct"]
     names = [_say(m, language) for m in measures]
@@ -126,7 +129,7 @@ def ecosystems(language: Language) -> alt.Chart:
     )  # fmt: skip
 
 
-def money(language: Language) -> alt.Chart:
+def money(language: Language) -> Any:
     """Restoration spending by programme: tied to initiatives or not."""
     measures = ["linked_pen", "unlinked_pen"]
     return (
@@ -142,7 +145,7 @@ def money(language: Language) -> alt.Chart:
     )
 
 
-def money_years(language: Language) -> alt.Chart:
+def money_years(language: Language) -> Any:
     """Restoration spending by year and programme."""
     return (
         alt.Chart(_named("money"))
@@ -157,7 +160,7 @@ def money_years(language: Language) -> alt.Chart:
     )  # fmt: skip
 
 
-def double(language: Language) -> alt.Chart:
+def double(language: Language) -> Any:
     """Ground told by two institutions."""
     names = [_say("same", language), _say("other", language)]
     return (
@@ -169,14 +172,14 @@ def double(language: Language) -> alt.Chart:
         .mark_bar()
         .encode(
             y=alt.Y("pair:N", title=None, sort="-x"),
-            x=alt.X("overlap_ha:Q", title=_say("shared", language), axis=alt.Axis(format="~s")),
+            x=alt.X("overlap_ha:Q", title=_say("shared", language), axis=_SHORT),
             color=alt.Color("measure:N", scale=alt.Scale(domain=names, range=["#2b6cb0", "#9b2c2c"]), legend=alt.Legend(title=None, orient="top", columns=1)),
             tooltip=["pair:N", "measure:N", alt.Tooltip("overlap_ha:Q", format=",.0f", title="ha"), "pair_count:Q"],
         )
     )  # fmt: skip
 
 
-def _cost(dimension: str, language: Language) -> alt.Chart:
+def _cost(dimension: str, language: Language) -> Any:
     return (
         alt.Chart(_named("cost"))
         .transform_filter(f"datum.dimension === '{dimension}'")
@@ -189,17 +192,17 @@ def _cost(dimension: str, language: Language) -> alt.Chart:
     )  # fmt: skip
 
 
-def cost_ecosystem(language: Language) -> alt.Chart:
+def cost_ecosystem(language: Language) -> Any:
     """Median soles per hectare by family of ecosystems."""
     return _cost("ecosystem_family", language)
 
 
-def cost_department(language: Language) -> alt.Chart:
+def cost_department(language: Language) -> Any:
     """Median soles per hectare by department."""
     return _cost("department", language)
 
 
-def scores(language: Language) -> alt.LayerChart:
+def scores(language: Language) -> Any:
     """The scorecard by institution and dimension."""
     measures = ["completeness", "conformity", "consistency", "accuracy", "uniqueness", "timeliness"]
     base = _folded(alt.Chart(_named("scores")), measures, language).transform_filter("datum.value !== null").encode(
@@ -214,9 +217,9 @@ def scores(language: Language) -> alt.LayerChart:
     return base.mark_rect(stroke="#ffffff").encode(color=colour) + text
 
 
-def map_of(language: Language) -> alt.LayerChart:
+def map_of(language: Language) -> Any:
     """Departments by net hectares, initiatives as points. The page's script moves and zooms it by its parameters."""
-    shapes = alt.Data(name="shapes", format=alt.JsonDataFormat(property="features", type="json"))
+    shapes = alt.NamedData(name="shapes", format=alt.JsonDataFormat(property="features", type="json"))
     departments = (
         alt.Chart(shapes)
         .transform_lookup(lookup="properties.ubigeo", from_=alt.LookupData(_named("departments"), "department_ubigeo", ["department_name", "net_ha", "initiative_count"]))
@@ -269,4 +272,4 @@ def specifications(descriptions: Mapping[str, tuple[str, str]]) -> dict[str, dic
             for name, draw in _CHARTS.items()
         }
         for language in ("es", "en")
-    }  # type: ignore[misc]
+    }

@@ -42,7 +42,7 @@ def write_report(con: duckdb.DuckDBPyConnection, release: Release, folder: Path)
         specifications=_embedded(specifications(_descriptions(figures, told))),
         columns=_embedded({n: [[c.name, c.es, c.en] for c in f.columns] for n, f in figures.items()}),
         tables=_embedded({n: f.rows for n, f in figures.items() if n not in data}),
-        bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # noqa: S704 - a library's code
+        bundle=Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")),  # noqa: S704 - a library's code
     )
     (folder / PAGE).write_text(html, encoding="utf-8")
     return {}
@@ -51,15 +51,12 @@ def write_report(con: duckdb.DuckDBPyConnection, release: Release, folder: Path)
 def preview(page: Path) -> dict[str, Any]:
     """The first chart of a page that was written, with its data, for whoever draws it elsewhere."""
     html = page.read_text(encoding="utf-8")
-    read = {
+    read: dict[str, Any] = {
         name: orjson.loads(html.partition(f'id="{name}">')[2].partition("</script>")[0])
         for name in ("data", "specifications")
     }
-    return read["specifications"]["es"]["targets"] | {
-        "datasets": {"targets": read["data"]["targets"]},
-        "width": 520,
-        "background": "white",
-    }
+    spec: dict[str, Any] = read["specifications"]["es"]["targets"]
+    return spec | {"datasets": {"targets": read["data"]["targets"]}, "width": 520, "background": "white"}
 
 
 def _embedded(content: Any) -> Markup:

@@ -39,6 +39,9 @@ async function draw(element) {
   const name = element.dataset.chart, width = Math.max(260, element.clientWidth);
   const made = await vegaEmbed(element, specification(name, width), { actions: false, logLevel: 1, renderer: name === "map" ? "canvas" : "svg" });
   if (name !== "map") return;
+  const canvas = element.querySelector("canvas");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", specifications[language()].map.description);
   map = made.view;
   place.base = [map.width() / 2, map.height() / 2];
   place.fit = Math.min(1, map.height() / 700, map.width() / 560);
