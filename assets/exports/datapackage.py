@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from assets.exports.release import Release, Rows
-from assets.exports.tables import TAKEN_AWAY, Field, Table, described_tables, flat, marts, quoted
+from assets.exports.tables import TAKEN_AWAY, Field, Table, described_tables, flat, quoted
 
 _TYPES = {
     "varchar": "string", "double": "number", "boolean": "boolean", "date": "date", "timestamp": "datetime", "timestamptz": "datetime",
@@ -31,7 +31,8 @@ _REFERENCES = {
 
 def write_datapackage(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write a CSV a table and the package that describes them."""
-    tables = [t for t in described_tables(con, "core") if f"core.{t.name}" in TAKEN_AWAY] + marts(con)
+    tables = [t for t in described_tables(con, "core") if f"core.{t.name}" in TAKEN_AWAY]
+    tables += described_tables(con, "marts")
     rows, resources = {}, []
     for table in tables:
         name = f"{table.name}.csv"

@@ -26,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from assets.exports.release import Release, Rows
+from assets.exports.tables import harmless, quoted
 
 PAYLOADS = "payloads.ndjson"
 LEFT_OUT = "left_out.csv"
@@ -161,7 +162,8 @@ def write_ferm(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -
         payloads += _payloads(institution, sites)
     (folder / PAYLOADS).write_bytes(b"".join(orjson.dumps(p, option=orjson.OPT_SORT_KEYS) + b"\n" for p in payloads))
     rows[PAYLOADS] = len(payloads)
-    con.execute("copy (select * from ferm_left_out order by all) to ? (header)", [str(folder / LEFT_OUT)])
+    query = f"select * replace ({harmless('title')} as title) from ferm_left_out order by all"
+    con.execute(f"copy ({query}) to '{quoted(folder / LEFT_OUT)}' (header)")
     left = con.execute("select count(*) from ferm_left_out").fetchone()
     rows[LEFT_OUT] = int(left[0]) if left else 0
     return rows

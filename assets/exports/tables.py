@@ -50,6 +50,11 @@ def quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
+def harmless(text: str) -> str:
+    """SQL of a text with an apostrophe before what a spreadsheet would take for a formula."""
+    return f"regexp_replace({text}, {_FORMULA}, chr(39) || chr(92) || chr(49))"
+
+
 def described_tables(con: duckdb.DuckDBPyConnection, *schemas: str) -> list[Table]:
     """Tables of the attached file, with their columns in order."""
     rows = con.execute(
@@ -65,7 +70,7 @@ def described_tables(con: duckdb.DuckDBPyConnection, *schemas: str) -> list[Tabl
 
 
 def marts(con: duckdb.DuckDBPyConnection) -> list[Table]:
-    """The marts that answer a question of their own."""
+    """The marts that answer a question of their own; the others are lists of a form."""
     return [t for t in described_tables(con, "marts") if t.name not in _LISTS_OF_FORMS]
 
 
@@ -88,7 +93,5 @@ def flat(table: Table, *, as_text: bool = False) -> str:
         else:
             columns.append(name)
             continue
-        columns.append(
-            f"{f'regexp_replace({text}, {_FORMULA}, chr(39) || chr(92) || chr(49))' if as_text else text} as {name}"
-        )
+        columns.append(f"{harmless(text) if as_text else text} as {name}")
     return f"select {', '.join(columns)} from {table.qualified}"

@@ -12,7 +12,6 @@ import duckdb
 
 from assets.exports.release import Release, Rows
 from assets.exports.sheets import Book
-from assets.exports.tables import quoted
 
 WORKBOOK = "PRAIS4.xlsx"
 # a sheet of the form: its columns as (heading, unit, what it is taken from)
@@ -68,16 +67,14 @@ _FORMS: dict[str, tuple[str, tuple[tuple[str, str | None, str], ...]]] = {
 
 
 def write_unccd(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
-    """Write one workbook with a sheet a form, and a CSV a form."""
+    """Write one workbook with a sheet a form."""
     book = Book(folder / WORKBOOK, release, "UNCCD PRAIS4: restoration in Peru")
-    rows: Rows = {}
+    count = 0
     for sheet, (table, columns) in _FORMS.items():
         named = ", ".join(f'{what} as "{heading}"' for heading, _, what in columns)
         query = f"select {named} from w.marts.{table} order by all"
         units = [unit for _, unit, _ in columns]
         found = con.execute(query).fetchall()
-        name = f"{sheet}.csv"
-        rows[name] = book.sheet(sheet, [heading for heading, _, _ in columns], found, units=units)
-        con.execute(f"copy ({query}) to '{quoted(folder / name)}' (header)")
+        count += book.sheet(sheet, [heading for heading, _, _ in columns], found, units=units)
     book.close()
-    return rows | {WORKBOOK: sum(rows.values())}
+    return {WORKBOOK: count}
