@@ -43,9 +43,12 @@ def session_of(
     layers: Mapping[str, SourceLayer],
 ) -> BuildSession:
     """The build session of this run; the first model to ask opens it."""
-    data_folder.claim()
+    data_folder.claim(f"run {context.run_id}")
 
     def make() -> BuildSession:
+        warehouse.files.remove_leavings()
+        if mended := warehouse.files.mend():
+            context.log.error(mended)
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
             dt.datetime.now(LIMA).date(), DecisionBook(Path(data_folder.data_dir) / "linkage"),

@@ -118,10 +118,12 @@ def _write_release(session: BuildSession) -> Release:
         " || coalesce('since ' || strftime(last_good_at, '%Y-%m-%d %H:%M UTC'), 'never read') order by source, partition)"
         " filter (where is_stale), []) from quality.source_status"
     ).fetchone() or (False, 0, [], [])
-    now = dt.datetime.now(dt.UTC)
     last = con.execute(
-        "select release_id, fingerprint from meta.releases order by published_at desc limit 1"
+        "select release_id, fingerprint, greatest(published_at, verified_at) from meta.releases order by published_at desc limit 1"
     ).fetchone()
+    now = dt.datetime.now(dt.UTC)
+    if last and last[2] and now <= last[2]:  # a clock that went back must not turn the order of releases
+        now = last[2] + dt.timedelta(milliseconds=1)
     if last and last[1] == fingerprint:
         if not _exists(con, "history.row_versions"):  # a file of a version before history
             keep_history(con, session.files.published if session.base else None, now)

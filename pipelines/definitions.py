@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.exports.assets import export_assets
+from assets.exports.assets import FERM_PUSH, export_assets
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.quality_site import quality_site
@@ -41,7 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         report,
     ]
     assets = [*raw_assets(layers, fiscal_years), *models]
-    model_keys = [key for definition in models for key in definition.keys]
+    model_keys = [key for definition in models for key in definition.keys if key.path[-1] != FERM_PUSH]
     return dg.Definitions(
         assets=_under_banner(assets, banner),
         jobs=[job, push_job(banner)],
@@ -58,6 +58,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 token_variables=_token_variables(settings),
                 insecure_hosts=list(settings.insecure_hosts),
                 quality_url=settings.quality_url,
+                lock_wait_seconds=settings.lock_wait_seconds,
+                min_free_mb=settings.min_free_mb,
             ),
             "warehouse": WarehouseResource(database=str(settings.warehouse.published), data_dir=str(settings.data_dir)),
         },

@@ -35,6 +35,8 @@ class Settings:
     insecure_hosts: tuple[str, ...] = ()
     token_variables: tuple[str, ...] = ()
     quality_url: str = ""
+    lock_wait_seconds: float = 900
+    min_free_mb: float = 500
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -51,6 +53,8 @@ class Settings:
             read_timeout_seconds=_number(env, "RESTAURACION_READ_TIMEOUT_SECONDS", 120, 0.1, 3_600),
             attempts=int(_number(env, "RESTAURACION_HTTP_ATTEMPTS", 4, 1, 20)),
             insecure_hosts=tuple(h.strip() for h in env.get("RESTAURACION_INSECURE_HOSTS", "").split(",") if h.strip()),
+            lock_wait_seconds=_number(env, "RESTAURACION_LOCK_WAIT_SECONDS", 900, 0, 86_400),
+            min_free_mb=_number(env, "RESTAURACION_MIN_FREE_MB", 500, 0, 1e7),
             quality_url=env.get("RESTAURACION_QUALITY_URL") or "",
             token_variables=tuple(sorted(name for name in env if name.startswith(TOKEN_PREFIX) and env[name])),
         )

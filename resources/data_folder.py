@@ -6,17 +6,21 @@ Belongs here: putting the tools of a run together from its configuration. Does n
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster import ConfigurableResource, MetadataValue
-from pydantic import Field
+from dagster import ConfigurableResource, InitResourceContext, MetadataValue
+from pydantic import Field, PrivateAttr
 
 from resources.errors import MixedOrigin
 from resources.http import HostPolicy, Http
 from resources.inbox import Inbox
 from resources.lake import Lake
+from resources.run_lock import RunLock, refuse_without_room
 from resources.snapshots import SnapshotStore
+from resources.warehouse import WarehouseFiles
 
 
 class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
@@ -34,6 +38,9 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
     quality_url: str = Field(
         "", description="Where the folder quality/ is served; empty where it is opened from the disk"
     )
+    lock_wait_seconds: float = Field(900.0, description="Patience for another run that writes in the same folder")
+    min_free_mb: float = Field(500.0, description="A run does not begin with less free disk; 0 begins anyway")
+    _lock: RunLock | None = PrivateAttr(default=None)
     insecure_hosts: list[str] = Field(default_factory=list, description="Hosts whose certificate is NOT verified")
 
     @property
@@ -41,15 +48,31 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
         """`sandbox` or `live`."""
         return "sandbox" if self.hosts_file else "live"
 
-    def claim(self) -> None:
-        """Mark the folder with this run's origin. Raises MixedOrigin where it holds the other's data."""
+    def claim(self, holder: str = "a run") -> None:
+        """Take the folder for this run alone, to the run's end, and mark it with its origin.
+
+        Raises AnotherRun, NotWritable, NoSpace, or MixedOrigin where it holds the other's data.
+        """
         folder = Path(self.data_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        if self._lock is None:
+            self._lock = RunLock(folder)
+        if not self._lock.is_held:
+            self._lock.acquire(self.lock_wait_seconds, holder)
+            refuse_without_room(folder, WarehouseFiles(folder / "warehouse").published, int(self.min_free_mb * 1e6))
         mark = folder / "ORIGIN"
         if not mark.exists():
             mark.write_text(self.origin + "\n")
         elif (holds := mark.read_text().strip()) != self.origin:
             raise MixedOrigin(self.data_dir, holds, self.origin)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[DataFolder]:  # noqa: ARG002
+        """Let go of the folder at the end of the run."""
+        try:
+            yield self
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     def http(self) -> Http:
         """Requests that go to the sandbox or to the real servers."""

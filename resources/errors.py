@@ -259,6 +259,48 @@ class CorruptSnapshot(RestorationError):
         super().__init__(f"stored bytes at {path} do not have the checksum {sha256}; delete the file and fetch again")
 
 
+class CorruptWarehouse(RestorationError):
+    """The published file is not what was published, and no release that is left is either."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is damaged ({reason}) and no release beside it is whole; put back a backup (docs/runbook.md) before the next "
+            "run, since identifiers and history live in it"
+        )
+
+
+class AnotherRun(RestorationError):
+    """Another run writes in this data folder."""
+
+    def __init__(self, folder: str, holder: str, waited: float) -> None:
+        self.folder, self.holder = folder, holder
+        super().__init__(
+            f"another run ({holder}) writes in {folder}; this one waited {waited:.0f} s and steps aside. Nothing is wrong: run again later, or "
+            "raise RESTAURACION_LOCK_WAIT_SECONDS"
+        )
+
+
+class NoSpace(RestorationError):
+    """Too little disk to begin."""
+
+    def __init__(self, folder: str, free: int, needed: int) -> None:
+        self.free, self.needed = free, needed
+        super().__init__(
+            f"{free / 1e6:,.0f} MB are free at {folder} and a run needs {needed / 1e6:,.0f}: nothing was begun. Free some "
+            "(`python -m pipelines.housekeeping` says what may go), or lower RESTAURACION_MIN_FREE_MB"
+        )
+
+
+class NotWritable(RestorationError):
+    """The data folder cannot be written."""
+
+    def __init__(self, folder: str, cause: OSError) -> None:
+        super().__init__(
+            f"{folder} cannot be written ({cause.strerror}): nothing was begun; check owner, rights and mount"
+        )
+
+
 class NoSnapshot(SourceError):
     """The source was never read successfully."""
 

@@ -85,6 +85,26 @@ class Lake:
         return self.path(source, partition, snapshot_id).with_suffix(".totals.parquet")
 
     @staticmethod
+    def is_whole(path: Path, *, every_byte: bool = False) -> bool:
+        """Whether a raw file, and the totals beside it, can be read to the end; with `every_byte` each page is."""
+        totals = path.with_suffix(".totals.parquet")
+        for part in (path, *([totals] if totals.exists() else [])):
+            try:
+                with pq.ParquetFile(part, page_checksum_verification=every_byte) as file:
+                    if every_byte:
+                        for group in range(file.metadata.num_row_groups):
+                            file.read_row_group(group)
+            except (OSError, pa.ArrowException):
+                return False
+        return True
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove a damaged raw file; it is made again from its snapshot."""
+        path.unlink(missing_ok=True)
+        path.with_suffix(".totals.parquet").unlink(missing_ok=True)
+
+    @staticmethod
     def rows(path: Path) -> int:
         """Rows of a raw file."""
         return int(pq.ParquetFile(path).metadata.num_rows)

@@ -8,17 +8,20 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
 from resources.errors import CorruptSnapshot, Shrunk, SourceError
+
+logger = logging.getLogger(__name__)
 
 _ZSTD_LEVEL = 1  # level 3 takes half as long again for 8 % less (2.4 GB of budget lines, 2026-11-23)
 
@@ -56,7 +59,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged or failed."""
+    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed or corrupt."""
 
     at: str
     outcome: str
@@ -137,6 +140,8 @@ class BlobWriter:
     def finish(self, made: list[Path] | None = None) -> Part:
         """Close the body and put it under its checksum."""
         self._compressor.close()  # type: ignore[no-untyped-call]
+        self._raw.flush()
+        os.fsync(self._raw.fileno())  # a name that outlives a power cut has to lead to bytes that did
         self._raw.close()
         sha256 = self._digest.hexdigest()
         target = self._store.blob_path(sha256)
@@ -219,7 +224,9 @@ class SnapshotStore:
         path = self._home(source, partition) / "ledger.jsonl"
         if not path.exists():
             return []
-        attempts = [Attempt(**json.loads(line)) for line in path.read_text().splitlines() if line]
+        attempts = [
+            a for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if (a := _attempt(line, path))
+        ]
         return [a for a in attempts if self.until is None or a.at <= self.until]
 
     def partitions(self, source: str) -> list[str]:
@@ -230,13 +237,19 @@ class SnapshotStore:
 
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
         """The last good snapshot."""
-        good = [a for a in self.attempts(source, partition) if a.outcome != "failed"]
-        return self.manifest(source, partition, good[-1].snapshot_id or "") if good else None
+        standing: list[str] = []
+        for attempt in self.attempts(source, partition):
+            if attempt.outcome == "corrupt":
+                standing = [s for s in standing if s != attempt.snapshot_id]
+            elif attempt.outcome != "failed" and attempt.snapshot_id:
+                standing.append(attempt.snapshot_id)
+        return self.manifest(source, partition, standing[-1]) if standing else None
 
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
         ids = [a.snapshot_id for a in self.attempts(source, partition) if a.outcome == "new"]
-        earlier = [i for i in ids if i != ids[-1]]
+        now = self.current(source, partition)
+        earlier = [i for i in ids if now and i != now.snapshot_id]
         return self.manifest(source, partition, earlier[-1] or "") if earlier else None
 
     def manifest(self, source: str, partition: str | None, snapshot_id: str) -> Manifest:
@@ -244,6 +257,20 @@ class SnapshotStore:
         path = self._home(source, partition) / f"{snapshot_id}.json"
         fields = json.loads(path.read_text())
         return Manifest(**fields | {"parts": [Part(**p) for p in fields["parts"]]})
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        path = self._home(manifest.source, manifest.partition) / f"{manifest.snapshot_id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part")
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+
+    def has_bodies(self, manifest: Manifest) -> bool:
+        """Whether every stored body of a snapshot is there."""
+        return all(self.blob_path(part.sha256).exists() for part in manifest.parts)
 
     def unchanged(self, source: str, partition: str | None, current: Manifest) -> Manifest:
         """The server says that nothing is new."""
@@ -263,7 +290,10 @@ class SnapshotStore:
             raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
         if current and current.snapshot_id == draft.snapshot_id:
             if [p.sha256 for p in current.parts] != [p.sha256 for p in draft.parts]:
-                draft.discard()  # the same content in other bodies: those of the first time are kept
+                if self.has_bodies(current):
+                    draft.discard()  # the same content in other bodies: those of the first time are kept
+                else:  # those of the first time are damaged: the manifest tells the new ones
+                    self._write_manifest(replace(current, parts=list(draft.parts)))
             return self.unchanged(source, partition, current), False
         now = _now()
         manifest = Manifest(
@@ -271,13 +301,8 @@ class SnapshotStore:
             draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts, draft.tls_verified,
             columns,
         )  # fmt: skip
-        home = self._home(source, partition)
-        home.mkdir(parents=True, exist_ok=True)
-        path = home / f"{manifest.snapshot_id}.json"
-        if not path.exists():  # the source went back to an earlier state: its manifest stands
-            scratch = path.with_suffix(".part")
-            scratch.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
-            os.replace(scratch, path)
+        if not (self._home(source, partition) / f"{manifest.snapshot_id}.json").exists():
+            self._write_manifest(manifest)  # else the source went back to an earlier state: its manifest stands
         self._note(source, partition, Attempt(now, "new", manifest.snapshot_id))
         return manifest, True
 
@@ -288,10 +313,36 @@ class SnapshotStore:
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
         home = self._home(source, partition)
         home.mkdir(parents=True, exist_ok=True)
-        with (home / "ledger.jsonl").open("a", encoding="utf-8") as ledger:
-            ledger.write(json.dumps(asdict(attempt), ensure_ascii=False) + "\n")
+        path = home / "ledger.jsonl"
+        line = json.dumps(asdict(attempt), ensure_ascii=False) + "\n"
+        with path.open("a", encoding="utf-8") as ledger:
+            ledger.write(line if _ends_whole(path) else "\n" + line)
             ledger.flush()
             os.fsync(ledger.fileno())
+
+    def condemn(
+        self, source: str, partition: str | None, manifest: Manifest, error: CorruptSnapshot
+    ) -> Manifest | None:
+        """A snapshot whose bytes are damaged stands no more; the damaged bodies go, so that the next fetch stores them again.
+
+        Returns the snapshot that stands now.
+        """
+        for part in manifest.parts:
+            try:
+                self.read(part)
+            except CorruptSnapshot:
+                self.blob_path(part.sha256).unlink(missing_ok=True)
+        self._note(
+            source, partition, Attempt(_now(), "corrupt", manifest.snapshot_id, type(error).__name__, str(error))
+        )
+        return self.current(source, partition)
+
+    def remove_damaged(self) -> list[CorruptSnapshot]:
+        """Check every blob and remove the damaged ones: the next fetch asks without condition and stores them again."""
+        found = list(self.verify())
+        for error in found:
+            self.blob_path(error.sha256).unlink(missing_ok=True)
+        return found
 
     def verify(self) -> Iterator[CorruptSnapshot]:
         """Check every blob against its name."""
@@ -301,6 +352,26 @@ class SnapshotStore:
                 self.read(part)
             except CorruptSnapshot as error:
                 yield error
+
+
+def _attempt(line: str, path: Path) -> Attempt | None:
+    """A line of a ledger; None for one that was torn when a disk was full or a machine stopped, which the log tells."""
+    if not line.strip("\0 "):
+        return None
+    try:
+        return Attempt(**json.loads(line))
+    except (ValueError, TypeError):
+        logger.warning("a torn line in %s is passed over: %r", path, line[:80])
+        return None
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line was written to its end."""
+    with path.open("rb") as ledger:
+        if not ledger.seek(0, os.SEEK_END):
+            return True
+        ledger.seek(-1, os.SEEK_END)
+        return ledger.read(1) == b"\n"
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ published (assets/publish.py).
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
-from resources.errors import PublishRefused
+from resources.errors import CorruptWarehouse, PublishRefused
 
 FILE_NAME = "restauracion.duckdb"
 KEPT_RELEASES = 7
@@ -98,6 +99,7 @@ class WarehouseFiles:
         builds = self.folder / "builds"
         builds.mkdir(parents=True, exist_ok=True)
         path = builds / f"{run_id}.duckdb"
+        path.unlink(missing_ok=True)
         if self.published.exists():
             shutil.copyfile(self.published, path)
         return path
@@ -106,6 +108,65 @@ class WarehouseFiles:
         """Remove a build that will not be published."""
         path.unlink(missing_ok=True)
         Path(f"{path}.wal").unlink(missing_ok=True)
+
+    def remove_leavings(self) -> list[str]:
+        """Builds and half-written files of runs that were killed. Only for who holds the data folder's lock."""
+        found = [*(self.folder / "builds").glob("*"), *self.releases.glob("*.part"), *self.folder.glob("*.part")]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return [path.name for path in found]
+
+    # -- whole or damaged --------------------------------------------------------------------------
+
+    @property
+    def _checksums(self) -> Path:
+        """A line a publication: checksum and release. A file that is none of them was not published."""
+        return self.folder / "published.sha256"
+
+    def _known(self) -> dict[str, str]:
+        if not self._checksums.exists():
+            return {}
+        lines = [line.split() for line in self._checksums.read_text(encoding="utf-8").splitlines()]
+        return {line[0]: line[1] for line in lines if len(line) == 2}
+
+    def _remember(self, digest: str, release_id: str) -> None:
+        known = [*self._known().items(), (digest, release_id)][-10 * KEPT_RELEASES :]
+        scratch = self._checksums.with_suffix(".part")
+        scratch.write_text("".join(f"{d} {r}\n" for d, r in dict(known).items()), encoding="utf-8")
+        os.replace(scratch, self._checksums)
+
+    def damage(self, path: Path) -> str | None:
+        """What is wrong with a published or kept file; None where it is byte for byte what was published, and opens."""
+        known = self._known()
+        try:
+            if known and _digest(path) not in known:
+                return "its checksum is that of no release"
+            with duckdb.connect(str(path), read_only=True) as con:
+                con.execute("select count(*) from meta.releases").fetchone()
+        except (OSError, duckdb.Error) as error:
+            return str(error).splitlines()[0]
+        return None
+
+    def mend(self) -> str | None:
+        """Put the last good release in the place of a damaged published file; says what it did, None where all is well.
+
+        The damaged file stays beside it as `*.damaged`. Raises CorruptWarehouse where no release is whole.
+        """
+        if not self.published.exists():
+            return None
+        reason = self.damage(self.published)
+        if reason is None:
+            return None
+        order = {release: place for place, release in enumerate(self._known().values())}
+        releases = sorted(self.releases.glob("*.duckdb"), key=lambda p: (order.get(p.stem, -1), p.stat().st_mtime))
+        for release in reversed(releases):
+            if self.damage(release) is None:
+                scratch = self.folder / "mended.part"
+                shutil.copyfile(release, scratch)
+                os.replace(self.published, self.published.with_suffix(".damaged"))
+                os.replace(scratch, self.published)
+                return f"{self.published} was damaged ({reason}); release {release.stem} was put in its place"
+        raise CorruptWarehouse(str(self.published), reason)
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
@@ -128,12 +189,31 @@ class WarehouseFiles:
                 raise PublishRefused("another run published since this one began; run again on top of it")
             self.releases.mkdir(exist_ok=True)
             kept = self.releases / f"{release_id}.duckdb"
-            kept.unlink(missing_ok=True)
-            os.link(build, kept)
+            scratch = kept.with_suffix(".part")
+            digest = _copy(build, scratch)  # bytes of its own: what damages one of the two spares the other
+            os.replace(scratch, kept)
+            self._remember(digest, release_id)
             os.replace(build, self.published)
             for old in sorted(self.releases.glob("*.duckdb"), key=lambda p: p.stat().st_mtime)[:-KEPT_RELEASES]:
                 old.unlink()
         return self.published
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy bytes to the disk; returns their checksum."""
+    digest = hashlib.sha256()
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(1 << 20):
+            digest.update(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class WarehouseResource(DuckDBResource):

@@ -23,6 +23,7 @@ from assets.sources.doors import Came, Doors
 from assets.sources.register import SourceLayer
 from resources.errors import (
     ColumnsMissing,
+    CorruptSnapshot,
     EmptyAnswer,
     OutsidePeru,
     SameAsAnother,
@@ -128,28 +129,44 @@ class Extraction:
     def _standing(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
         """The last good snapshot, with its raw Parquet in place."""
         current = self.store.current(layer.source, partition)
-        if current:
-            self.restore(layer, partition, current)
+        while current:
+            try:
+                self.restore(layer, partition, current)
+            except CorruptSnapshot as damaged:
+                logger.error(
+                    "%s: snapshot %s is damaged, the one before it stands: %s",
+                    layer.source,
+                    current.snapshot_id,
+                    damaged,
+                )
+                current = self.store.condemn(layer.source, partition, current, damaged)
+            else:
+                break
         return current
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
         """The raw Parquet of a snapshot, made again from its bodies if it is gone."""
         path = self.lake.path(layer.source, partition, manifest.snapshot_id)
+        if path.exists() and not self.lake.is_whole(path):
+            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, manifest.snapshot_id)
+            self.lake.remove(path)
         if not path.exists():
             self._write(layer, partition, manifest)
         return path
 
     def _read(self, layer: SourceLayer, partition: str | None) -> tuple[Manifest, bool]:
         source, draft, url = layer.source, self.store.draft(), layer.url_for(partition)
-        current = self.store.current(source, partition)
+        current = self._standing(layer, partition)
         try:
-            fetched = self.doors.fetch(layer, partition, draft, current)
+            known = (
+                current if current and self.store.has_bodies(current) else None
+            )  # without its bytes: ask for all of it
+            fetched = self.doors.fetch(layer, partition, draft, known)
             if fetched is None and current is not None:
-                self.restore(layer, partition, current)
                 return self.store.unchanged(source, partition, current), False
             self._refuse_another_years(layer, partition, draft)
             path = self.lake.path(source, partition, draft.snapshot_id)
-            was_there = path.exists()
+            was_there = path.exists() and self.lake.is_whole(path)
             try:
                 rows = self.lake.rows(path) if was_there else self._write(layer, partition, draft, fetched)
                 return self.store.commit(

@@ -77,7 +77,7 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def source_layers(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
-        data_folder.claim()
+        data_folder.claim(f"run {context.run_id}")
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         came = extraction.refresh_all(jobs)
@@ -96,7 +96,7 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def source_by_fiscal_year(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
-        data_folder.claim()
+        data_folder.claim(f"run {context.run_id}")
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         first = layer.first_fiscal_year or 0
         jobs: list[Job] = [(layer, year) for year in context.partition_keys if int(year) >= first]

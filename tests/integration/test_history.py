@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import duckdb
 import polars as pl
 import pytest
 
@@ -28,7 +27,7 @@ def two_releases(make_pipeline: MakePipeline, own_world: World) -> tuple[Pipelin
     """A night, and one four weeks later in which a record was withdrawn, one was revised and a polygon moved away."""
     night = make_pipeline(own_world, after_a_good_night=True)
     before = {name: rows(night, f"select {columns} from {table}") for name, (table, columns) in ASKED.items()}
-    with duckdb.connect(str(night.published)) as con:  # the first release is made four weeks older than it is
+    with night.rewritten() as con:  # the first release is made four weeks older than it is
         con.execute("update meta.releases set published_at = published_at - interval 28 days")
         con.execute("update history.row_versions set valid_from = valid_from - interval 28 days")
     path = own_world.layers / "minam_polygons.parquet"
@@ -82,7 +81,7 @@ def test_a_moved_figure_is_explained_row_by_row(two_releases: tuple[Pipeline, di
 
 def test_a_file_of_a_version_before_history_is_carried_on(make_pipeline: MakePipeline, own_world: World) -> None:
     night = make_pipeline(own_world, after_a_good_night=True)
-    with duckdb.connect(str(night.published)) as con:
+    with night.rewritten() as con:
         for name in ASKED:
             con.execute(f"drop macro table main.{name}_as_of")
         con.execute("drop schema history cascade")

@@ -1,0 +1,433 @@
+"""What goes wrong on a machine that nobody watches: kills, full disks, damage, clocks, crowds. Really done, on the whole pipeline."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from assets.exports.release import MANIFEST
+from assets.names import PUBLISHED
+from resources.errors import CorruptWarehouse
+from resources.lake import Lake
+from resources.run_lock import LOCK, RunLock
+from resources.snapshots import SnapshotStore
+from resources.warehouse import WarehouseFiles
+from sandbox.servers.app import SandboxServers
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline, digest
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("KILLS", "4"))  # 20 on 2026-11-24 (docs/reliability.md); four here, for time
+NIGHT = [sys.executable, "-m", "pipelines.run"]
+OF_THE_NIGHT = {"source_status", "source_shape", "scorecard"}
+
+
+def environment(data: Path, hosts: Path, **more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RESTAURACION_", "DAGSTER_HOME"))}
+    return kept | {
+        "RESTAURACION_DATA_DIR": str(data), "RESTAURACION_HOSTS_FILE": str(hosts), "RESTAURACION_FISCAL_YEAR": "2025",
+        "RESTAURACION_MIN_FREE_MB": "0", "DAGSTER_DISABLE_TELEMETRY": "1", **more,
+    }  # fmt: skip
+
+
+def contents(path: Path) -> str:
+    """A digest of every table that data makes, whatever the time of day: the same rows in the same order, or another digest."""
+    told = hashlib.sha256()
+    with duckdb.connect(str(path), read_only=True) as con:
+        tables = con.execute(
+            "select schema_name, table_name from duckdb_tables() where schema_name in ('staging', 'accepted', 'core', 'marts', 'quality') order by all"
+        ).fetchall()
+        for schema, table in tables:
+            if table in OF_THE_NIGHT:
+                continue
+            columns = [c[0] for c in con.execute("select column_name from duckdb_columns() where schema_name = ? and table_name = ? and data_type not like 'TIMESTAMP%' order by column_index", [schema, table]).fetchall()]  # fmt: skip
+            named = ", ".join(f'"{c}"' for c in columns)
+            ((found,),) = con.execute(f'select md5(string_agg(cast(hash({named}) as varchar), \'\' order by rowid)) from {schema}."{table}"').fetchall()  # fmt: skip
+            told.update(f"{schema}.{table} {found}\n".encode())
+    return told.hexdigest()
+
+
+def everything_holds(data: Path) -> None:
+    """The published file opens and is one release; snapshots are what their checksums say; no ledger lies."""
+    files = WarehouseFiles(data / "warehouse")
+    if files.published.exists():
+        assert files.damage(files.published) is None
+        with duckdb.connect(str(files.published), read_only=True) as con:
+            assert con.execute("select count(*) > 0 from initiatives").fetchone() == (True,)
+    store = SnapshotStore(data / "snapshots")
+    assert list(store.verify()) == []
+    for ledger in (data / "snapshots").rglob("ledger.jsonl"):
+        place = ledger.parent.relative_to(data / "snapshots").parts
+        source, partition = ".".join(place[:2]), place[2] if len(place) > 2 else None
+        if current := store.current(source, partition):
+            assert store.has_bodies(current), ledger
+    for manifest in (data / "exports").glob(f"[!.]*/{MANIFEST}"):
+        told = json.loads(manifest.read_text())
+        for name, about in told["files"].items():
+            assert digest(manifest.parent / name) == about["sha256"], name
+
+
+# -- kills --------------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_at_any_moment_leaves_a_whole_file_and_the_next_one_ends_like_an_undisturbed_one(
+    good_night: Pipeline, world: World, tmp_path: Path
+) -> None:
+    chance = random.Random(int(os.environ.get("KILL_SEED", "7")))
+    expected = contents(good_night.published)
+    lake = {p.relative_to(good_night.data_dir): digest(p) for p in (good_night.data_dir / "lake").rglob("*.parquet")}
+    with SandboxServers(world) as servers:
+        hosts = servers.write_hosts(tmp_path / "hosts.json")
+        whole = None
+        for number in range(KILLS):
+            data = tmp_path / "data"
+            env = environment(data, hosts)
+            if whole is None:  # how long a run takes here, to spread the moments over it
+                started = time.monotonic()
+                subprocess.run(
+                    NIGHT, env=environment(tmp_path / "first", hosts), cwd=ROOT, check=True, capture_output=True
+                )
+                whole = time.monotonic() - started
+            if number % 2:  # half of them over a published release, whose bytes must not change
+                shutil.copytree(good_night.data_dir, data, symlinks=True)
+                shutil.rmtree(data / "dagster", ignore_errors=True)
+                for parquet in (data / "lake").rglob("*.parquet"):  # so that there is work to disturb
+                    parquet.unlink()
+            before = digest(data / "warehouse" / "restauracion.duckdb") if number % 2 else None
+            run = subprocess.Popen(
+                NIGHT, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+            time.sleep(chance.uniform(0.15, 0.98) * whole)
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            everything_holds(data)
+            if (
+                before and digest(data / "warehouse" / "restauracion.duckdb") != before
+            ):  # it was quicker than the signal
+                assert contents(data / "warehouse" / "restauracion.duckdb") == expected
+            done = subprocess.run(NIGHT, env=env, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+            everything_holds(data)
+            assert contents(data / "warehouse" / "restauracion.duckdb") == expected
+            assert {p.relative_to(data): digest(p) for p in (data / "lake").rglob("*.parquet")} == lake
+            assert list((data / "warehouse" / "builds").iterdir()) == []
+            shutil.rmtree(data)
+
+
+# -- room, rights, company ----------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(folder: Path, size: str, data: Path | None = None) -> Iterator[Path]:
+    """A file system of its own that fills up; needs root."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        if data:
+            shutil.copytree(data, folder / "data", symlinks=True)
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def size_of(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+
+
+@pytest.mark.parametrize("stage", ["snapshot", "build", "publish"])
+def test_a_disk_that_fills_up_stops_the_run_and_spares_what_is_there(
+    good_night: Pipeline, world: World, tmp_path: Path, stage: str
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(good_night.data_dir, base, symlinks=True)
+    for name in ("dagster", "exports", "report", "quality"):
+        shutil.rmtree(base / name, ignore_errors=True)
+    warehouse = (base / "warehouse" / "restauracion.duckdb").stat().st_size
+    if stage == "snapshot":
+        shutil.rmtree(base / "snapshots" / "minam")
+        shutil.rmtree(base / "lake" / "raw" / "minam")
+        room = 200_000
+    else:  # a copy of the file fits; not its growth, or not the kept release beside it
+        room = int(warehouse * (0.7 if stage == "build" else 1.35))
+    used = size_of(base) + 4096 * sum(1 for _ in base.rglob("*"))
+    with SandboxServers(world) as servers, small_disk(tmp_path / "disk", str(used + room + 400_000), base) as disk:
+        data, published = disk / "data", disk / "data" / "warehouse" / "restauracion.duckdb"
+        if stage != "snapshot":
+            with duckdb.connect(str(published)) as con:  # something to do for every model
+                con.execute("update meta.model_states set fingerprint = 'other'")
+            (data / "warehouse" / "published.sha256").unlink()
+        before = digest(published)
+        env = environment(data, servers.write_hosts(tmp_path / "hosts.json"), DAGSTER_HOME=str(tmp_path / "dagster"))
+        done = subprocess.run(NIGHT, env=env, cwd=ROOT, capture_output=True, text=True)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1, said[-3000:]
+        assert "space" in said.lower() or "could not write" in said.lower(), said[-3000:]
+        assert digest(published) == before
+        assert list(SnapshotStore(data / "snapshots").verify()) == []
+        subprocess.run(["mount", "-o", "remount,size=3g", str(disk)], check=True)
+        done = subprocess.run(NIGHT, env=env, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        everything_holds(data)
+        assert contents(published) == contents(good_night.published)
+
+
+def test_too_little_room_is_said_before_anything_begins(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world)
+    object.__setattr__(pipeline.settings, "min_free_mb", 10**9)
+    assert not pipeline.run()
+    assert "nothing was begun" in pipeline.errors()
+    assert not (pipeline.data_dir / "snapshots").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(good_night: Pipeline, world: World, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "2g", good_night.data_dir) as disk, SandboxServers(world) as servers:
+        published = disk / "data" / "warehouse" / "restauracion.duckdb"
+        before = digest(published)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        env = environment(
+            disk / "data", servers.write_hosts(tmp_path / "hosts.json"), DAGSTER_HOME=str(tmp_path / "dagster")
+        )
+        done = subprocess.run(NIGHT, env=env, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "cannot be written" in done.stdout
+        assert digest(published) == before
+        with duckdb.connect(str(published), read_only=True) as con:  # analysts go on
+            assert con.execute("select count(*) > 0 from initiatives").fetchone() == (True,)
+
+
+def test_of_two_runs_at_once_the_second_waits_and_says_so(world: World, tmp_path: Path) -> None:
+    with SandboxServers(world) as servers:
+        env = environment(tmp_path / "data", servers.write_hosts(tmp_path / "hosts.json"))
+        runs = [
+            subprocess.Popen(NIGHT, env=env | {"DAGSTER_HOME": str(tmp_path / f"d{n}")}, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for n in (1, 2)
+        ]  # fmt: skip
+        said = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert sum("another run" in out + err and "waiting" in out + err for out, err in said) == 1, said
+    everything_holds(tmp_path / "data")
+
+
+def test_a_run_that_waited_long_enough_steps_aside(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world)
+    object.__setattr__(pipeline.settings, "lock_wait_seconds", 0.2)
+    lock = RunLock(pipeline.data_dir)
+    lock.acquire(0, "a test")
+    assert not pipeline.run()
+    assert "steps aside" in pipeline.errors()
+    assert "a test, process" in pipeline.errors()
+    lock.release()
+    assert (pipeline.data_dir / LOCK).exists()
+    assert pipeline.run(), pipeline.errors()
+
+
+# -- damage -------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, place: float = 0.5) -> None:
+    """Turn some bytes of a file around, as a failing disk does."""
+    body = bytearray(path.read_bytes())
+    middle = int(len(body) * place)
+    for i in range(middle, min(middle + 64, len(body))):
+        body[i] ^= 0xFF
+    path.write_bytes(bytes(body))
+
+
+def test_a_damaged_published_file_is_named_and_mended_from_the_last_release(
+    make_pipeline: MakePipeline, world: World
+) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    before = contents(pipeline.published)
+    flip(pipeline.published)
+    files = WarehouseFiles(pipeline.data_dir / "warehouse")
+    assert files.damage(pipeline.published) == "its checksum is that of no release"
+    assert pipeline.run(), pipeline.errors()
+    assert files.damage(pipeline.published) is None
+    assert contents(pipeline.published) == before
+    assert pipeline.published.with_suffix(".damaged").exists()
+
+
+def test_with_no_release_left_a_damaged_file_stops_the_run(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    flip(pipeline.published)
+    for release in (pipeline.data_dir / "warehouse" / "releases").glob("*.duckdb"):
+        flip(release)
+    assert not pipeline.run()
+    assert "put back a backup" in pipeline.errors()
+    with pytest.raises(CorruptWarehouse):
+        WarehouseFiles(pipeline.data_dir / "warehouse").mend()
+
+
+def test_a_half_written_lake_file_is_made_again_from_its_snapshot(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    halves = sorted((pipeline.data_dir / "lake").rglob("*.parquet"))[::5]
+    whole = {path: digest(path) for path in halves}
+    for path in halves:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert not Lake.is_whole(path)
+    assert pipeline.run(), pipeline.errors()
+    assert {path: digest(path) for path in halves} == whole
+
+
+def test_a_damaged_snapshot_is_fetched_again_and_meanwhile_its_rows_stand(
+    make_pipeline: MakePipeline, world: World
+) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    before = contents(pipeline.published)
+    store = SnapshotStore(pipeline.data_dir / "snapshots")
+    blobs = sorted((pipeline.data_dir / "snapshots" / "blobs").rglob("*.zst"))[::3]
+    for blob in blobs:
+        flip(blob)
+    damaged = store.remove_damaged()
+    assert {error.sha256 for error in damaged} == {blob.stem for blob in blobs}
+    assert pipeline.run(), pipeline.errors()
+    everything_holds(pipeline.data_dir)
+    assert contents(pipeline.published) == before
+
+
+def test_with_snapshot_and_lake_damaged_and_the_server_down_the_snapshot_before_stands(
+    make_pipeline: MakePipeline, own_world: World
+) -> None:
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
+    source = "ferm.initiatives"
+    store = SnapshotStore(pipeline.data_dir / "snapshots")
+    first = store.current(source)
+    assert first is not None
+    path = own_world.files / "ferm.json"
+    path.write_text(path.read_text().replace("Restaura", "Recupera", 1))
+    assert pipeline.run(), pipeline.errors()
+    second = store.current(source)
+    assert second is not None
+    assert second.snapshot_id != first.snapshot_id
+    Lake(pipeline.data_dir / "lake").path(source, None, second.snapshot_id).unlink()
+    flip(store.blob_path(second.parts[0].sha256))
+    pipeline.servers.faults.by_path["ferm"] = lambda request, response: type(response)(status_code=503)
+    assert pipeline.run(), pipeline.errors()
+    standing = store.current(source)
+    assert standing is not None
+    assert standing.snapshot_id == first.snapshot_id
+    assert "corrupt" in [attempt.outcome for attempt in store.attempts(source)]
+    pipeline.servers.faults.by_path.clear()
+    assert pipeline.run(), pipeline.errors()
+    assert store.current(source).snapshot_id == second.snapshot_id  # type: ignore[union-attr]
+
+
+def test_a_torn_line_of_a_ledger_is_passed_over(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    ledgers = sorted((pipeline.data_dir / "snapshots").rglob("ledger.jsonl"))
+    for ledger in ledgers:
+        with ledger.open("a") as file:
+            file.write('{"at": "2026-11-2')
+    assert pipeline.run(), pipeline.errors()
+    for ledger in ledgers:
+        assert json.loads(ledger.read_text().splitlines()[-1])["outcome"] == "unchanged"
+    assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
+
+
+# -- clocks and crowds --------------------------------------------------------------------------------
+
+
+def test_a_clock_that_goes_back_a_year_does_not_turn_the_order_of_releases(
+    make_pipeline: MakePipeline, own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import assets.publish
+
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
+    ((before, first),) = pipeline.query("select release_id, published_at from meta.releases")
+
+    class YearsAgo(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+            return dt.datetime(2025, 12, 31, 23, 59, 59, tzinfo=tz)
+
+    monkeypatch.setattr(assets.publish.dt, "datetime", YearsAgo)
+    path = own_world.files / "ferm.json"
+    path.write_text(path.read_text().replace("Restaura", "Recupera", 1))
+    assert pipeline.run(), pipeline.errors()
+    releases = pipeline.query("select release_id, published_at from meta.releases order by published_at")
+    assert releases[0][0] == before
+    assert len(releases) == 2
+    assert releases[1][1] > first
+
+
+def test_a_run_across_midnight_and_new_year_has_one_day(
+    make_pipeline: MakePipeline, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import assets.models
+
+    moments = iter(
+        [
+            dt.datetime(2026, 12, 31, 23, 59, 59, tzinfo=dt.UTC),
+            *[dt.datetime(2027, 1, 1, 0, 0, s, tzinfo=dt.UTC) for s in range(50)],
+        ]
+    )
+
+    class NewYear(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+            return next(moments).replace(tzinfo=tz)
+
+    pipeline = make_pipeline(world)
+    monkeypatch.setattr(assets.models.dt, "datetime", NewYear)
+    assert pipeline.run(), pipeline.errors()
+    ((release, as_of),) = pipeline.query("select release_id, as_of from meta.releases")
+    assert as_of == dt.date(2026, 12, 31)
+    assert release.startswith("2026-12-31-")
+
+
+def test_twenty_analysts_query_through_ten_releases(make_pipeline: MakePipeline, own_world: World) -> None:
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
+    stop, failures, answers = threading.Event(), [], [0] * 20
+
+    def analyst(number: int) -> None:
+        while not stop.is_set():
+            try:
+                with duckdb.connect(str(pipeline.published), read_only=True, config={"threads": 1}) as con:
+                    row = con.execute(
+                        "select (select count(*) from initiatives), (select sum(net_ha) from core.area_allocations), (select sum(net_ha) from areas)"
+                    ).fetchone()
+                    assert row is not None
+                    assert row[0] > 0
+                    assert abs(row[1] - row[2]) < 1e-3
+                    answers[number] += 1
+            except Exception as error:
+                failures.append(repr(error))
+            time.sleep(0.05)
+
+    crowd = [threading.Thread(target=analyst, args=(n,)) for n in range(20)]
+    for person in crowd:
+        person.start()
+    try:
+        path = own_world.files / "ferm.json"
+        text = path.read_text()
+        for number in range(10):
+            path.write_text(text.replace("Restaura", f"Restaura {number} ", 1))
+            assert pipeline.run(["raw_ferm__initiatives"]) in {True, False}
+            assert pipeline.run(["stg_ferm__initiatives"]), pipeline.errors()
+    finally:
+        stop.set()
+        for person in crowd:
+            person.join()
+    assert failures == []
+    assert min(answers) >= 10
+    assert pipeline.last is not None
+    assert any(e.asset_key == PUBLISHED or e.is_asset_materialization for e in pipeline.last.all_events)
+    ((releases,),) = pipeline.query("select count(*) from meta.releases")
+    assert releases >= 10
