@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui template replay train docs test notebook peers lint bench clean
+.PHONY: help setup run live ui template replay train doctor audit docs test notebook peers lint bench clean .system
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -49,13 +49,25 @@ train: $(STAMP)  ## The linkage model learnt anew from the published file (NAMED
 	@test -n "$(NAMED)" || { echo 'what are the records? make train NAMED="live 2026-11"'; exit 2; }
 	$(BIN)/python -m pipelines.train_linkage --named "$(NAMED)"
 
+doctor: $(STAMP)  ## What is wrong with the set-up: versions, folders, disk, clock, each source with the reason
+	$(BIN)/python -m pipelines.doctor
+
+audit: $(STAMP)  ## Known vulnerabilities of the locked packages: needs a network
+	$(UV) export --quiet --locked --no-hashes --no-dev --output-file .audit.txt
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	$(UV) tool run --quiet pip-audit --requirement .audit.txt --no-deps --disable-pip; rm -f .audit.txt
+
 docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
 	$(BIN)/python -m pipelines.docs
 
-test: $(STAMP)  ## Every test, offline; the first time it installs the browser that tests drive
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { command -v apt-get >/dev/null && \
-		$(SUDO) apt-get install --yes --no-install-recommends chromium >/dev/null; } || echo "no Chromium: tests of pages are skipped"
+test: $(STAMP) .system  ## Every test, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+.system:
+	@command -v chromium >/dev/null && command -v rsync >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && \
+		$(SUDO) apt-get install --yes --no-install-recommends chromium postgresql rsync >/dev/null; } || \
+		echo "Chromium, PostgreSQL or rsync is missing: their tests are skipped"
 
 notebook: $(STAMP)  ## The analysts' notebook over the published file, in a browser
 	$(BIN)/marimo run docs/cuaderno.py

@@ -198,7 +198,7 @@ def _write(
 ) -> None:
     """The workbook, in one step: nobody opens half of it."""
     scratch = path.with_name(f".{path.name}.part")
-    with xlsxwriter.Workbook(str(scratch)) as book:
+    with xlsxwriter.Workbook(str(scratch), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
         sheet = book.add_worksheet("Resumen")
         sheet.set_column(0, 0, 26)

@@ -18,9 +18,11 @@ from assets.sources.raw import raw_assets
 from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from assets.submission_answers import submission_answers
 from pipelines.inbox_sensor import inbox_sensor
-from pipelines.jobs import nightly_job, nightly_schedule, push_job
+from pipelines.jobs import nightly_job, push_job, schedules
 from pipelines.settings import TOKEN_PREFIX, Settings
+from pipelines.watch import run_sensors, watch_jobs, watch_schedules
 from resources.data_folder import DataFolder
+from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseResource
 
 SANDBOX_BANNER = "**SANDBOX: made figures of a miniature Peru, of no institution.** "
@@ -31,6 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     layers = all_layers()
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
+    by_year = [layer.source for layer in layers.values() if layer.is_by_fiscal_year]
     job = nightly_job(banner)
     models = [
         *model_assets(layers),
@@ -44,30 +47,39 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     model_keys = [key for definition in models for key in definition.keys if key.path[-1] != FERM_PUSH]
     return dg.Definitions(
         assets=_under_banner(assets, banner),
-        jobs=[job, push_job(banner)],
-        sensors=[inbox_sensor(settings.data_dir / "inbox", layers, model_keys, banner)],
-        schedules=[nightly_schedule(job, fiscal_years, banner)],
+        jobs=[job, push_job(banner), *watch_jobs(settings)],
+        sensors=[
+            inbox_sensor(settings.data_dir / "inbox", layers, model_keys, banner),
+            *run_sensors(settings, layers, banner),
+        ],
+        schedules=schedules(job, fiscal_years, SnapshotStore(settings.data_dir / "snapshots"), by_year, banner)
+        + watch_schedules(),
         resources={
-            "data_folder": DataFolder(
-                data_dir=str(settings.data_dir),
-                hosts_file=str(settings.hosts_file) if settings.hosts_file else None,
-                connect_timeout_seconds=settings.connect_timeout_seconds,
-                read_timeout_seconds=settings.read_timeout_seconds,
-                attempts=settings.attempts,
-                policies=_policies(),
-                token_variables=_token_variables(settings),
-                insecure_hosts=list(settings.insecure_hosts),
-                quality_url=settings.quality_url,
-                lock_wait_seconds=settings.lock_wait_seconds,
-                min_free_mb=settings.min_free_mb,
-            ),
+            "data_folder": data_folder_of(settings),
             "warehouse": WarehouseResource(database=str(settings.warehouse.published), data_dir=str(settings.data_dir)),
         },
         executor=dg.in_process_executor,  # one process writes the build file; threads do the waiting for servers
     )
 
 
-def _policies() -> dict[str, dict[str, Any]]:
+def data_folder_of(settings: Settings) -> DataFolder:
+    """The data folder with everything that a run is told of hosts and limits."""
+    return DataFolder(
+        data_dir=str(settings.data_dir),
+        hosts_file=str(settings.hosts_file) if settings.hosts_file else None,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        read_timeout_seconds=settings.read_timeout_seconds,
+        attempts=settings.attempts,
+        policies=host_policies(),
+        token_variables=token_variables_of(settings),
+        insecure_hosts=list(settings.insecure_hosts),
+        quality_url=settings.quality_url,
+        lock_wait_seconds=settings.lock_wait_seconds,
+        min_free_mb=settings.min_free_mb,
+    )
+
+
+def host_policies() -> dict[str, dict[str, Any]]:
     """How each host of the registers wants to be treated; authorities lie below the project's root."""
     return {
         host: about.model_dump() | {"ca_file": str(ROOT / about.ca_file) if about.ca_file else ""}
@@ -75,7 +87,7 @@ def _policies() -> dict[str, dict[str, Any]]:
     }
 
 
-def _token_variables(settings: Settings) -> dict[str, str]:
+def token_variables_of(settings: Settings) -> dict[str, str]:
     """Which environment variable holds the token of which host."""
     variables = {host: f"{TOKEN_PREFIX}{institution.upper()}" for host, institution in institution_of_host().items()}
     return {host: name for host, name in variables.items() if name in settings.token_variables}

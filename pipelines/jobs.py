@@ -1,25 +1,28 @@
-"""The nightly job and its schedule.
+"""The nightly job and its schedules.
 
 Belongs here: what runs together and when. Does not: assets.
 
 Files by fiscal year are partitioned, everything else is not. A run may hold both: `dagster/asset_partition_range_*` tags
-tell the partitioned asset its years and the others do not see them. The nightly run asks for all years, since closed
-years still move and a year that did not move costs one conditional request; a backfill of single years from the UI works
-on the raw asset alone.
+tell the partitioned asset its years and the others do not see them. Weekdays ask for the open years, Sundays for all, since
+closed years still move; a backfill of single years from the UI works on the raw asset alone.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from assets.exports.assets import FERM_PUSH
+from assets.sources.cadence import Refresh
 from pipelines.settings import LIMA
+from resources.snapshots import SnapshotStore
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+_CLOSING_MONTHS = 3
 
 
 def year_range_tags(fiscal_years: Sequence[int]) -> dict[str, str]:
@@ -46,18 +49,50 @@ def push_job(banner: str = "") -> Any:
     )
 
 
-def nightly_schedule(job: Any, fiscal_years: Sequence[int], banner: str = "") -> dg.ScheduleDefinition:
-    """02:00 in Lima, which keeps UTC-5 all year."""
+def schedules(
+    job: Any, fiscal_years: Sequence[int], store: SnapshotStore, by_year: Sequence[str], banner: str = ""
+) -> list[dg.ScheduleDefinition]:
+    """02:00 in Lima, which keeps UTC-5 all year: on weekdays what is due, on Sundays everything.
+
+    `by_year` are the sources with a file a fiscal year; one whose closed years were never read has them read at once.
+    """
 
     @dg.schedule(
         name="nightly_lima",
         job=job,
-        cron_schedule="0 2 * * *",
+        cron_schedule="0 2 * * 1-6",
         execution_timezone=str(LIMA),
-        description=banner + "Every night at 02:00 America/Lima, with every fiscal year.",
+        description=banner
+        + "Monday to Saturday at 02:00 America/Lima: sources that are due, and the fiscal years that are open.",
         default_status=dg.DefaultScheduleStatus.RUNNING,  # nobody has to remember to switch it on
     )
-    def nightly_lima() -> dg.RunRequest:
-        return dg.RunRequest(tags=year_range_tags(fiscal_years))
+    def nightly_lima(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        years: Sequence[int] = open_years(fiscal_years, context.scheduled_execution_time.astimezone(LIMA).date())
+        if any(set(map(str, fiscal_years)) - set(store.partitions(source)) for source in by_year):
+            years = fiscal_years
+        return dg.RunRequest(tags=year_range_tags(years), run_config=refresh_config("due", by_year))
 
-    return nightly_lima
+    @dg.schedule(
+        name="weekly_lima",
+        job=job,
+        cron_schedule="0 2 * * 0",
+        execution_timezone=str(LIMA),
+        description=banner + "Sundays at 02:00 America/Lima: every source and every fiscal year, closed ones too.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def weekly_lima() -> dg.RunRequest:
+        return dg.RunRequest(tags=year_range_tags(fiscal_years), run_config=refresh_config("all", by_year))
+
+    return [nightly_lima, weekly_lima]
+
+
+def open_years(fiscal_years: Sequence[int], today: dt.date) -> list[int]:
+    """This fiscal year, and the one before while its accounts are being closed (to the end of March)."""
+    first = today.year - 1 if today.month <= _CLOSING_MONTHS else today.year
+    return [year for year in fiscal_years if year >= first] or list(fiscal_years[-1:])
+
+
+def refresh_config(refresh: Refresh, by_year: Sequence[str]) -> dict[str, Any]:
+    """Run configuration that asks for what is due, or for everything."""
+    ops = ["source_layers", *(f"source_{source.replace('.', '__')}" for source in by_year)]
+    return {"ops": {name: {"config": {"refresh": refresh}} for name in ops}}

@@ -23,9 +23,11 @@ from assets.quality_pages import LATEST
 from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
 from pipelines.definitions import build_definitions
+from pipelines.incidents import after_run
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings, SettingsError
 from resources.errors import MixedOrigin
+from resources.notifications import Notifier
 
 logger = logging.getLogger("restauracion")
 
@@ -84,6 +86,7 @@ def run_nightly(settings: Settings, verbose: bool = False) -> int:
         step_errors = [
             f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
         ]
+        after_run(instance, result.dagster_run, settings.data_dir, all_layers(), Notifier.from_env(os.environ))
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no window to fit into

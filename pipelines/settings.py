@@ -37,6 +37,7 @@ class Settings:
     quality_url: str = ""
     lock_wait_seconds: float = 900
     min_free_mb: float = 500
+    keep_snapshot_days: float = 730
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -55,8 +56,11 @@ class Settings:
             insecure_hosts=tuple(h.strip() for h in env.get("RESTAURACION_INSECURE_HOSTS", "").split(",") if h.strip()),
             lock_wait_seconds=_number(env, "RESTAURACION_LOCK_WAIT_SECONDS", 900, 0, 86_400),
             min_free_mb=_number(env, "RESTAURACION_MIN_FREE_MB", 500, 0, 1e7),
+            keep_snapshot_days=_number(env, "RESTAURACION_KEEP_SNAPSHOT_DAYS", 730, 7, 36_500),
             quality_url=env.get("RESTAURACION_QUALITY_URL") or "",
-            token_variables=tuple(sorted(name for name in env if name.startswith(TOKEN_PREFIX) and env[name])),
+            token_variables=tuple(
+                sorted({n.removesuffix("_FILE") for n in env if n.startswith(TOKEN_PREFIX) and env[n]})
+            ),
         )
 
     @property

@@ -5,7 +5,6 @@ Belongs here: putting the tools of a run together from its configuration. Does n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 from dagster import ConfigurableResource, InitResourceContext, MetadataValue
 from pydantic import Field, PrivateAttr
 
-from resources.errors import MixedOrigin
+from resources.errors import MixedOrigin, NoSpace
 from resources.http import HostPolicy, Http
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.run_lock import RunLock, refuse_without_room
+from resources.secrets import secret
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles
 
@@ -58,7 +58,11 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             self._lock = RunLock(folder)
         if not self._lock.is_held:
             self._lock.acquire(self.lock_wait_seconds, holder)
-            refuse_without_room(folder, WarehouseFiles(folder / "warehouse").published, int(self.min_free_mb * 1e6))
+            try:
+                refuse_without_room(folder, WarehouseFiles(folder / "warehouse").published, int(self.min_free_mb * 1e6))
+            except NoSpace:
+                self._lock.release()
+                raise
         mark = folder / "ORIGIN"
         if not mark.exists():
             mark.write_text(self.origin + "\n")
@@ -85,7 +89,7 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             )
             for host, p in self.policies.items()
         }
-        tokens = {host: os.environ[name] for host, name in self.token_variables.items() if os.environ.get(name)}
+        tokens = {host: token for host, name in self.token_variables.items() if (token := secret(name))}
         return Http.with_hosts_file(
             Path(self.hosts_file) if self.hosts_file else None, connect_timeout=self.connect_timeout_seconds,
             read_timeout=self.read_timeout_seconds, attempts=self.attempts, policies=policies, tokens=tokens,

@@ -301,6 +301,28 @@ class NotWritable(RestorationError):
         )
 
 
+class UnsafeName(SourceError):
+    """A name from outside that would lead out of its folder."""
+
+    def __init__(self, source: str, name: str) -> None:
+        self.name = name
+        super().__init__(
+            source,
+            f"{name!r} cannot be the name of a part: letters, digits, spaces and .,()_- are; nothing is stored under it",
+        )
+
+
+class RedirectRefused(SourceError):
+    """A server sends us to a host that no register names."""
+
+    def __init__(self, source: str, url: str, target: str) -> None:
+        self.target = target
+        super().__init__(
+            source,
+            f"{url} leads to {target}, a host that no register names; if that is meant, add it under `hosts:` of the register",
+        )
+
+
 class NoSnapshot(SourceError):
     """The source was never read successfully."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import certifi
 import requests
@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 
 from resources.errors import (
     CertificateProblem,
+    RedirectRefused,
     Refused,
     TokenRequired,
     TooHeavy,
@@ -82,10 +83,30 @@ class _Guest(HTTPAdapter):
             conn.ca_certs = None
 
 
+class _Session(requests.Session):
+    """A session that follows a redirect only to a host that is known, and never from https to http."""
+
+    allowed: frozenset[str] = frozenset()
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads. Raises RedirectRefused."""
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        there, here = urlsplit(urljoin(resp.url, target)), urlsplit(resp.url)
+        is_known = there.netloc == here.netloc or (there.hostname or "") in self.allowed
+        is_safe = there.scheme in {"http", "https"} and not (here.scheme == "https" and there.scheme == "http")
+        if not is_known or not is_safe:
+            raise RedirectRefused(here.hostname or "", resp.url.partition("?")[0], f"{there.scheme}://{there.netloc}")
+        return str(target)
+
+
 class _Host:
     """The one session of a host and the moment of its last request."""
 
-    def __init__(self, name: str, policy: HostPolicy, *, verify: bool, token: str | None) -> None:
+    def __init__(
+        self, name: str, policy: HostPolicy, *, verify: bool, token: str | None, allowed: frozenset[str]
+    ) -> None:
         self.policy, self._lock, self._next = policy, threading.Lock(), 0.0
         context = ssl.create_default_context(cafile=certifi.where())
         context.load_default_certs()  # and those that the machine's administrator trusts
@@ -97,7 +118,8 @@ class _Host:
             logger.warning(
                 "TLS IS NOT VERIFIED for %s (RESTAURACION_INSECURE_HOSTS): anybody could answer in its place", name
             )
-        self.session = requests.Session()
+        self.session = _Session()
+        self.session.allowed = allowed
         self.session.verify = verify
         self.session.headers["User-Agent"] = USER_AGENT
         self.session.headers.update(policy.headers)
@@ -153,6 +175,7 @@ class Http:
                     self.policies.get(name, HostPolicy()),
                     verify=name not in self.insecure_hosts,
                     token=self.tokens.get(name),
+                    allowed=frozenset(self.policies),
                 )
             return self._opened[name]
 

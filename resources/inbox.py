@@ -28,13 +28,13 @@ class Inbox:
         """Files by the name of their partition, `<institution>--<file>`."""
         found: dict[str, Path] = {}
         for path in sorted(self.folder.glob("*/*")):
-            if path.is_file() and path.parent.name != SOURCES_FOLDER and not _is_ours_or_hidden(path):
+            if _is_a_file(path) and path.parent.name != SOURCES_FOLDER and not _is_ours_or_hidden(path):
                 found[f"{_slug(path.parent.name)}--{_slug(path.name)}"] = path
         return found
 
     def dropped(self, source: str) -> Path | None:
         """The newest file in a source's drop folder."""
-        files = [p for p in (self.folder / SOURCES_FOLDER / source).glob("*") if p.is_file() and is_readable(p)]
+        files = [p for p in (self.folder / SOURCES_FOLDER / source).glob("*") if _is_a_file(p) and is_readable(p)]
         return max(files, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
 
     def state(self) -> str:
@@ -53,6 +53,11 @@ def answer_path(submission: Path) -> Path:
 def is_readable(path: Path) -> bool:
     """Whether its name is that of a file somebody can read."""
     return path.suffix.lower() in TABLES | READABLE | ARCHIVES
+
+
+def _is_a_file(path: Path) -> bool:
+    """A file of its own: a link could lead anywhere on this machine."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 def _is_ours_or_hidden(path: Path) -> bool:

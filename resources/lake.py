@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from resources.errors import BrokenFile, ColumnsMissing, EmptyAnswer
 from resources.esri import LABEL_SUFFIX
+from resources.snapshots import refuse_unsafe
 
 SNAPSHOT_COLUMN = "_snapshot_id"
 # GeoParquet 1.1; no crs means OGC:CRS84, longitude first
@@ -78,7 +79,7 @@ class Lake:
         """Where the rows of a snapshot lie."""
         institution, _, layer = source.partition(".")
         home = self.folder / "raw" / institution / layer
-        return (home / partition if partition else home) / f"{snapshot_id}.parquet"
+        return (home / refuse_unsafe(source, partition) if partition else home) / f"{snapshot_id}.parquet"
 
     def totals_path(self, source: str, partition: str | None, snapshot_id: str) -> Path:
         """Where the totals of a file lie of which raw keeps some rows."""

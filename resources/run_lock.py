@@ -46,7 +46,7 @@ class RunLock:
             file = (self.folder / LOCK).open("a+", encoding="utf-8")
         except OSError as error:
             if error.errno in _NO_RIGHT:
-                raise NotWritable(str(self.folder), error) from error
+                raise NotWritable(str(self.folder), error) from None
             raise
         started, told = time.monotonic(), False
         while True:

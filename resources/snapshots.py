@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 
 import zstandard
 
-from resources.errors import CorruptSnapshot, Shrunk, SourceError
+from resources.errors import CorruptSnapshot, Shrunk, SourceError, UnsafeName
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ class SnapshotStore:
     def _home(self, source: str, partition: str | None) -> Path:
         institution, _, layer = source.partition(".")
         home = self.folder / institution / layer
-        return home / partition if partition else home
+        return home / refuse_unsafe(source, partition) if partition else home
 
     def attempts(self, source: str, partition: str | None = None) -> list[Attempt]:
         """Every attempt, oldest first."""
@@ -251,6 +252,13 @@ class SnapshotStore:
         now = self.current(source, partition)
         earlier = [i for i in ids if now and i != now.snapshot_id]
         return self.manifest(source, partition, earlier[-1] or "") if earlier else None
+
+    def rows_of(self, source: str, partition: str | None, snapshot_id: str) -> int | None:
+        """Rows of a snapshot that was committed once; None where there is none of that name."""
+        try:
+            return self.manifest(source, partition, snapshot_id).rows
+        except FileNotFoundError:
+            return None
 
     def manifest(self, source: str, partition: str | None, snapshot_id: str) -> Manifest:
         """The manifest of one snapshot."""
@@ -352,6 +360,13 @@ class SnapshotStore:
                 self.read(part)
             except CorruptSnapshot as error:
                 yield error
+
+
+def refuse_unsafe(source: str, name: str) -> str:
+    """The name of a part, which becomes the name of a folder. Raises UnsafeName for one that leads elsewhere."""
+    if not re.fullmatch(r"(?!\.)[\w .,()+-]{1,120}", name) or ".." in name:
+        raise UnsafeName(source, name)
+    return name
 
 
 def _attempt(line: str, path: Path) -> Attempt | None:

@@ -3,7 +3,6 @@
 Belongs here: when exports are written and what the UI shows of them. Does not: what is in them.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from assets.exports.unccd import write_unccd
 from assets.exports.workbook import write_workbook
 from assets.names import OWNERS, PUBLISHED
 from resources.data_folder import DataFolder
+from resources.secrets import secret
 from resources.warehouse import WarehouseResource
 
 FERM, FERM_PUSH = "exports_ferm", "ferm_push"
@@ -133,7 +133,7 @@ def ferm_push(
     """Say what would be sent, or send it."""
     home = Path(data_folder.data_dir)
     book = SentBook(home / "ferm" / BOOK)
-    key = os.environ.get(KEY_VARIABLE)
+    key = secret(KEY_VARIABLE)
     done = push(home / EXPORTS / "ferm", book, data_folder.http(), key, is_dry_run=not config.send)
     for line in done.refused:
         context.log.warning("FERM refused %s", line)

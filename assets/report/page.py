@@ -96,16 +96,16 @@ def _descriptions(figures: dict[str, Figure], told: dict[str, Any]) -> dict[str,
     money = sum(row["accrued_pen"] for row in figures["money"].rows)
     return {
         "targets": (
-            f"Barras por meta: declarado, bruto y neto. {first.get('target_name_es')}: {first.get('net_ha', 0):,.0f} ha netas, {first.get('progress_pct', 0):.2f} % de la meta.",
-            f"Bars by target: declared, gross and net. {first.get('target_name_en')}: {first.get('net_ha', 0):,.0f} net ha, {first.get('progress_pct', 0):.2f} % of the target.",
+            f"Barras por meta: declarado, bruto y neto. {first.get('target_name_es')}: {first.get('net_ha') or 0:,.0f} ha netas, {first.get('progress_pct') or 0:.2f} % de la meta.",
+            f"Bars by target: declared, gross and net. {first.get('target_name_en')}: {first.get('net_ha') or 0:,.0f} net ha, {first.get('progress_pct') or 0:.2f} % of the target.",
         ),
         "years": (
             f"Barras por año: hectáreas netas acumuladas, hasta {told['net_ha'] or 0:,.0f} ha.",
             f"Bars by year: cumulative net hectares, up to {told['net_ha'] or 0:,.0f} ha.",
         ),
         "map": (
-            f"Mapa: hectáreas netas por departamento; el mayor es {most.get('department_name')} con {most.get('net_ha', 0):,.0f} ha. Un punto es una iniciativa.",
-            f"Map: net hectares by department; the largest is {most.get('department_name')} with {most.get('net_ha', 0):,.0f} ha. A point is an initiative.",
+            f"Mapa: hectáreas netas por departamento; el mayor es {most.get('department_name')} con {most.get('net_ha') or 0:,.0f} ha. Un punto es una iniciativa.",
+            f"Map: net hectares by department; the largest is {most.get('department_name')} with {most.get('net_ha') or 0:,.0f} ha. A point is an initiative.",
         ),
         "ecosystems": (
             "Barras por ecosistema: su parte de lo degradado del país y su parte de lo que está en restauración.",
@@ -117,8 +117,8 @@ def _descriptions(figures: dict[str, Figure], told: dict[str, Any]) -> dict[str,
         ),
         "money_years": ("Barras por año y programa: gasto en restauración.", "Bars by year and programme: restoration spending."),
         "double": (
-            f"Barras por par de instituciones: suelo contado por ambas; el mayor, {worst.get('institution_a')} y {worst.get('institution_b')}, {worst.get('overlap_ha', 0):,.0f} ha.",
-            f"Bars by pair of institutions: ground told by both; the most, {worst.get('institution_a')} and {worst.get('institution_b')}, {worst.get('overlap_ha', 0):,.0f} ha.",
+            f"Barras por par de instituciones: suelo contado por ambas; el mayor, {worst.get('institution_a')} y {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
+            f"Bars by pair of institutions: ground told by both; the most, {worst.get('institution_a')} and {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
         ),
         "cost_ecosystem": ("Barras por familia de ecosistemas: mediana de soles por hectárea neta.", "Bars by family of ecosystems: median soles per net hectare."),
         "cost_department": ("Barras por departamento: mediana de soles por hectárea neta.", "Bars by department: median soles per net hectare."),

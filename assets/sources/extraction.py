@@ -6,6 +6,7 @@ No Dagster.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 import polars as pl
 import shapely
 
+from assets.sources.cadence import Refresh, is_due
 from assets.sources.doors import Came, Doors
 from assets.sources.register import SourceLayer
 from resources.errors import (
@@ -62,6 +64,7 @@ class Refreshed:
     manifest: Manifest | None
     is_new: bool
     error: SourceError | None
+    is_asked: bool = True
 
 
 class Extraction:
@@ -70,15 +73,18 @@ class Extraction:
     def __init__(self, http: Http, store: SnapshotStore, lake: Lake, inbox: Inbox | None = None) -> None:
         self.http, self.store, self.lake = http, store, lake
         self.inbox = inbox or Inbox(store.folder.parent / "inbox")
+        self._refresh: Refresh = "all"
         self.doors = Doors(http, store, lake, self.inbox)
 
     # -- many --------------------------------------------------------------------------------------
 
-    def refresh_all(self, jobs: Sequence[Job]) -> list[Refreshed]:
+    def refresh_all(self, jobs: Sequence[Job], refresh: Refresh = "all") -> list[Refreshed]:
         """Read many sources: hosts side by side, each host's sources one after the other.
 
-        A job without a partition for a source in parts stands for each part that there is now or ever was.
+        A job without a partition for a source in parts stands for each part that there is now or ever was. With `due` a
+        source whose cadence does not ask for it tonight is not asked, and what it last gave stands.
         """
+        self._refresh = refresh
         by_host: dict[str, list[Job]] = defaultdict(list)
         for layer, partition in jobs:
             by_host[urlsplit(layer.url).netloc].append((layer, partition))
@@ -91,7 +97,20 @@ class Extraction:
         order = {layer.source: i for i, (layer, _) in enumerate(jobs)}
         return sorted(done, key=lambda r: (order[r.layer.source], r.partition or ""))
 
+    def _waits(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
+        """What stands of a source that is not asked tonight; nothing where it is."""
+        if self._refresh == "all" or self.inbox.dropped(layer.source):
+            return []
+        in_parts = layer.is_in_parts and partition is None
+        parts: Sequence[str | None] = self.store.partitions(layer.source) if in_parts else [partition]
+        now = dt.datetime.now(dt.UTC)
+        if not parts or any(is_due(self.store, layer, part, now) for part in parts):
+            return []
+        return [Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None, is_asked=False) for p in parts]
+
     def _job(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
+        if waiting := self._waits(layer, partition):
+            return waiting
         if partition is not None or not layer.is_in_parts:
             return [self.refresh(layer, partition)]
         known = self.store.partitions(layer.source)
@@ -168,7 +187,12 @@ class Extraction:
             path = self.lake.path(source, partition, draft.snapshot_id)
             was_there = path.exists() and self.lake.is_whole(path)
             try:
-                rows = self.lake.rows(path) if was_there else self._write(layer, partition, draft, fetched)
+                known_rows = self.store.rows_of(
+                    source, partition, draft.snapshot_id
+                )  # raw may keep fewer than the file has
+                if not was_there:
+                    written = self._write(layer, partition, draft, fetched)
+                rows = known_rows if known_rows is not None else self.lake.rows(path) if was_there else written
                 return self.store.commit(
                     draft, source, partition, url=url, rows=rows, rows_at_server=fetched.rows_at_server if fetched else None,
                     licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,

@@ -4,11 +4,14 @@ Belongs here: one step for all whole layers, one partitioned asset for files by 
 Does not: how a source is read (extraction.py).
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
+from pydantic import Field
 
 from assets.names import OWNERS, raw_key
+from assets.sources.cadence import Refresh, last_good_at, overdue_after
 from assets.sources.drift import drift
 from assets.sources.extraction import Extraction, Job, Refreshed
 from assets.sources.register import SourceLayer
@@ -16,9 +19,26 @@ from resources.data_folder import DataFolder
 from resources.snapshots import SnapshotStore
 
 CHECK = "snapshot_is_fresh_and_whole"
+OVERDUE_CHECK = "last_good_answer_is_not_overdue"
 COLUMNS_CHECK = "columns_are_those_of_the_snapshot_before"
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]  # type: ignore[type-arg]
+
+
+class SourceConfig(dg.Config):
+    """What a run asks for, as the launchpad shows it."""
+
+    refresh: str = Field(
+        default="all",
+        description="all: every chosen source is asked now. due: only those whose cadence asks for it (daily ones every time; weekly, "
+        "quarterly and yearly ones once in six days; any that failed last time). The nightly schedule uses due, the weekly one all.",
+    )
+
+    def checked(self) -> Refresh:
+        """Raises ValueError for another word."""
+        if self.refresh not in {"all", "due"}:
+            raise ValueError(f"refresh: {self.refresh!r} is not known; write all or due")
+        return self.refresh  # type: ignore[return-value]
 
 
 def raw_assets(layers: Mapping[str, SourceLayer], fiscal_years: Sequence[int]) -> list[dg.AssetsDefinition]:
@@ -49,8 +69,15 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
             "licence": layer.licence,
             "allowed_shrink": layer.allowed_shrink,
         },
+        freshness_policy=_freshness(layer),
         skippable=True,
     )
+
+
+def _freshness(layer: SourceLayer) -> dg.FreshnessPolicy | None:
+    """That anybody asked at all: the UI shows a source late when no run has come to it."""
+    overdue = overdue_after(layer)
+    return dg.FreshnessPolicy.time_window(fail_window=overdue, warn_window=overdue * 0.6) if overdue else None
 
 
 def _checks(layer: SourceLayer) -> list[dg.AssetCheckSpec]:
@@ -66,7 +93,12 @@ def _checks(layer: SourceLayer) -> list[dg.AssetCheckSpec]:
         description="No column came or went. A new one is kept and used by nobody before the register names it; "
         "one that is needed and gone stops this source alone.",
     )
-    return [fresh] if layer.kind == "inbox" else [fresh, columns]
+    overdue = dg.AssetCheckSpec(
+        OVERDUE_CHECK,
+        asset=raw_key(layer),
+        description="The last good answer is not older than the source's cadence allows, whether anything changed or not.",
+    )
+    return [fresh] if layer.kind == "inbox" else [fresh, columns, overdue]
 
 
 def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
@@ -76,11 +108,11 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         check_specs=[check for layer in layers for check in _checks(layer)],
         can_subset=True,
     )
-    def source_layers(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
+    def source_layers(context: dg.AssetExecutionContext, config: SourceConfig, data_folder: DataFolder) -> Events:
         data_folder.claim(f"run {context.run_id}")
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
-        came = extraction.refresh_all(jobs)
+        came = extraction.refresh_all(jobs, config.checked())
         for layer, _ in jobs:
             yield from _events(context, extraction.store, layer, [r for r in came if r.layer.source == layer.source])
 
@@ -95,7 +127,9 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         partitions_def=dg.StaticPartitionsDefinition([str(year) for year in fiscal_years]),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def source_by_fiscal_year(context: dg.AssetExecutionContext, data_folder: DataFolder) -> Events:
+    def source_by_fiscal_year(
+        context: dg.AssetExecutionContext, config: SourceConfig, data_folder: DataFolder
+    ) -> Events:
         data_folder.claim(f"run {context.run_id}")
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         first = layer.first_fiscal_year or 0
@@ -103,7 +137,7 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         if not jobs:
             context.log.info("%s begins in %s", layer.source, first)
             return
-        yield from _events(context, extraction.store, layer, extraction.refresh_all(jobs))
+        yield from _events(context, extraction.store, layer, extraction.refresh_all(jobs, config.checked()))
 
     return source_by_fiscal_year
 
@@ -122,6 +156,8 @@ def _events(
                 "dagster/row_count": sum(m.rows for m in manifests.values()),
                 "snapshots": {str(p or "whole"): m.snapshot_id for p, m in manifests.items()},
                 "fetched_at": max(m.fetched_at for m in manifests.values()),
+                "changed_at_source": max(m.last_modified or m.fetched_at for m in manifests.values()),
+                "is_asked": any(r.is_asked for r in refreshed),
                 "is_new": any(r.is_new for r in refreshed),
                 "is_stale": bool(failed),
                 "is_sandbox": any(m.is_sandbox for m in manifests.values()),
@@ -148,6 +184,7 @@ def _events(
         },
     )
     if layer.kind != "inbox":
+        yield _overdue(store, layer, refreshed)
         moved = [(r, drift(r.manifest, store.previous(layer.source, r.partition))) for r in standing]
         added = [_named(r, ", ".join(d.added)) for r, d in moved if d.added]
         removed = [_named(r, ", ".join(d.removed)) for r, d in moved if d.removed]
@@ -158,6 +195,24 @@ def _events(
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"added": added, "removed": removed},
         )
+
+
+def _overdue(store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> dg.AssetCheckResult:
+    allowed, now = overdue_after(layer), dt.datetime.now(dt.UTC)
+    good = [(r, last_good_at(store, layer.source, r.partition)) for r in refreshed]
+    late = [(r, at) for r, at in good if at is None or (allowed and now - at > allowed)]
+    return dg.AssetCheckResult(
+        asset_key=raw_key(layer),
+        check_name=OVERDUE_CHECK,
+        passed=not late,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "overdue": [
+                _named(r, f"last good answer {at:%Y-%m-%d %H:%M} UTC" if at else "never read") for r, at in late
+            ],
+            "allowed_days": allowed.days if allowed else 0,
+        },
+    )
 
 
 def _named(refreshed: Refreshed, text: str) -> str:

@@ -67,7 +67,9 @@ class SourceLayer(Model):
     sheet: str | None = Field(None, description="inbox: sheet of the template that is read, beside its first")
     left_out: list[str] = Field(default_factory=list, description="csv: columns that raw leaves out; any other is kept")
     fields: dict[str, str]
-    cadence: str
+    cadence: Literal["daily", "weekly", "quarterly", "yearly", "irregular"] = Field(
+        description="how often the institution publishes; cadence.py says how often it is asked"
+    )
     allowed_shrink: float = Field(0.1, ge=0, le=1)
     is_essential: bool = Field(
         default=False,

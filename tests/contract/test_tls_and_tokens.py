@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.applications import Starlette
@@ -17,7 +19,7 @@ from assets.sources.register import SourceLayer
 from pipelines.definitions import build_definitions
 from resources.arcgis import ArcGIS
 from resources.data_folder import DataFolder
-from resources.errors import CertificateProblem, TokenRequired
+from resources.errors import CertificateProblem, RedirectRefused, TokenRequired
 from resources.http import HostPolicy, Http
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
@@ -140,12 +142,38 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(world: World, tmp_pa
     there = TlsServer(Starlette(routes=[Route("/there", elsewhere)]))
     here = TlsServer(Starlette(routes=[Route("/here", away)]))
     with there as other, here as url:
+        terms: dict[str, Any] = {
+            "hosts": {SERFOR: url.replace("localhost", "127.0.0.1")}, "attempts": 1, "tokens": {SERFOR: TOKEN},
+            "insecure_hosts": frozenset({SERFOR}),
+        }  # fmt: skip
+        with pytest.raises(RedirectRefused, match="no register names"):
+            Http(**terms).get("serfor.x", f"https://{SERFOR}/here")
+        assert met == [f"Bearer {TOKEN}"]
+        known = Http(**terms, policies={urlsplit(other).hostname or "": HostPolicy()})
+        known.get("serfor.x", f"https://{SERFOR}/here")
+    assert met == [f"Bearer {TOKEN}"] * 2 + [None]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/x",
+        "https://evil.example/",
+        "gopher://a/",
+    ],
+)
+def test_no_answer_leads_to_a_host_that_no_register_names(target: str) -> None:
+    async def away(request: Request) -> RedirectResponse:
+        return RedirectResponse(target)
+
+    with TlsServer(Starlette(routes=[Route("/here", away)])) as url:
         http = Http(
-            hosts={SERFOR: url.replace("localhost", "127.0.0.1")}, attempts=1, tokens={SERFOR: TOKEN},
-            insecure_hosts=frozenset({SERFOR}),
-        )  # fmt: skip
-        http.get("serfor.x", f"https://{SERFOR}/here")
-    assert met == [f"Bearer {TOKEN}", None]
+            hosts={SERFOR: url.replace("localhost", "127.0.0.1")}, attempts=1, insecure_hosts=frozenset({SERFOR})
+        )
+        with pytest.raises(RedirectRefused):
+            http.get("serfor.x", f"https://{SERFOR}/here")
 
 
 def test_without_a_token_the_error_names_the_variable(world: World, layer: SourceLayer, tmp_path: Path) -> None:

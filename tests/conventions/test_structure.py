@@ -140,27 +140,47 @@ def test_every_asset_has_owner_kind_group_and_description() -> None:
         assert spec.kinds, spec.key
         assert spec.group_name in {"raw", "staging", "core", "marts", "quality", "publish", "exports"}, spec.key
         assert len(spec.description or "") > 60, spec.key
-    schedule = definitions.resolve_schedule_def("nightly_lima")
-    assert schedule.cron_schedule == "0 2 * * *"
-    assert schedule.execution_timezone == "America/Lima"
+    for name, cron in {"nightly_lima": "0 2 * * 1-6", "weekly_lima": "0 2 * * 0"}.items():
+        schedule = definitions.resolve_schedule_def(name)
+        assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "America/Lima")
 
 
-def test_the_schedule_asks_for_every_fiscal_year_in_one_run() -> None:
+@pytest.mark.parametrize(
+    ("name", "day", "is_known", "first", "refresh"),
+    [
+        ("nightly_lima", dt.date(2025, 6, 10), True, "2025", "due"),
+        ("nightly_lima", dt.date(2025, 2, 10), True, "2024", "due"),  # the year before is still being closed
+        ("nightly_lima", dt.date(2025, 6, 10), False, "2020", "due"),  # its closed years were never read
+        ("weekly_lima", dt.date(2025, 6, 15), True, "2020", "all"),
+    ],
+)
+def test_a_schedule_asks_for_the_years_and_sources_of_its_day(
+    tmp_path: Path, name: str, day: dt.date, is_known: bool, first: str, refresh: str
+) -> None:
     import dagster as dg
 
     from pipelines.definitions import build_definitions
     from pipelines.settings import Settings
 
-    definitions = build_definitions(Settings.from_env({"RESTAURACION_FISCAL_YEAR": "2025"}))
+    env = {"RESTAURACION_FISCAL_YEAR": "2025", "RESTAURACION_DATA_DIR": str(tmp_path)}
+    definitions = build_definitions(Settings.from_env(env))
+    if is_known:
+        for layer in all_layers().values():
+            for year in range(2020, 2026) if layer.is_by_fiscal_year else ():
+                home = tmp_path / "snapshots" / layer.institution / layer.name / str(year)
+                home.mkdir(parents=True)
+                (home / "ledger.jsonl").write_text('{"at": "2025-01-01T00:00:00+00:00", "outcome": "failed"}\n')
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(
-            instance, scheduled_execution_time=dt.datetime(2026, 1, 2, 7, tzinfo=dt.UTC)
-        )
-        tick = definitions.resolve_schedule_def("nightly_lima").evaluate_tick(context)
+        moment = dt.datetime(day.year, day.month, day.day, 7, tzinfo=dt.UTC)
+        context = dg.build_schedule_context(instance, scheduled_execution_time=moment)
+        tick = definitions.resolve_schedule_def(name).evaluate_tick(context)
         (request,) = tick.run_requests or []
-        run = instance.create_run_for_job(definitions.resolve_job_def("nightly"), tags=request.tags)
-    assert run.tags["dagster/asset_partition_range_start"] == "2020"
+        job = definitions.resolve_job_def("nightly")
+        run = instance.create_run_for_job(job, tags=request.tags, run_config=request.run_config)
+    assert run.tags["dagster/asset_partition_range_start"] == first
     assert run.tags["dagster/asset_partition_range_end"] == "2025"
+    assert run.run_config["ops"]["source_layers"]["config"] == {"refresh": refresh}
+    dg.validate_run_config(job, run.run_config)
 
 
 def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:

@@ -1,0 +1,208 @@
+"""Incidents: what went wrong, since when, what stands meanwhile, what to do. One message when one begins, one when it ends.
+
+Belongs here: finding them after a run, the book of open ones, the words. Does not: sending (resources/notifications.py) or
+retrying (resources/http.py, the one place that does).
+
+Permanent means that another try cannot mend it: a person has to. Transient is tried again every night by itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from assets.names import PUBLISHED
+from assets.sources.register import SourceLayer
+from resources import errors
+from resources.notifications import Message, Notifier
+from resources.snapshots import SnapshotStore
+
+BOOK = "incidents.json"
+_TRANSIENT = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
+}  # fmt: skip
+_NOT_AN_INCIDENT = {errors.AnotherRun.__name__}
+_TODO = {
+    "TransientSourceError": "Nada: se vuelve a pedir cada noche. Si dura más de tres días, avise a la institución.",
+    "CertificateProblem": "Añada la autoridad que falta como `ca_file` del servidor en su registro (docs/runbook.md).",
+    "TokenRequired": "Pida a la institución una credencial nueva y póngala en RESTAURACION_TOKEN_<INSTITUCIÓN>.",
+    "ColumnsMissing": "La fuente cambió sus columnas: corrija `fields` en su registro (assets/sources/*.yml).",
+    "LayerNotFound": "La capa cambió de nombre: corrija `layer` en su registro.",
+    "LayerAmbiguous": "Varias capas coinciden: precise `layer` en su registro.",
+    "Refused": "La dirección ya no responde: corrija `url` en su registro.",
+    "Shrunk": "La capa perdió filas: pregunte a la institución. Si es cierto, suba `allowed_shrink` por una noche.",
+    "EmptyAnswer": "La fuente vino vacía: pregunte a la institución.",
+    "NoSpace": "Libere disco: `python -m pipelines.housekeeping` dice qué puede irse.",
+    "NotWritable": "Revise dueño, permisos y montaje de la carpeta de datos: `make doctor`.",
+    "CorruptWarehouse": "Reponga una copia de respaldo (docs/runbook.md).",
+    "PublishRefused": "Vea las reglas que fallan en el informe de calidad; lo publicado sigue como estaba.",
+}
+_TODO_OTHERWISE = "Vea el registro de la corrida en Dagster y docs/runbook.md."
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One thing that is wrong. `key` tells it from others from night to night."""
+
+    key: str
+    what: str
+    since: str
+    is_permanent: bool
+    stands: str
+    todo: str
+
+    @property
+    def lines(self) -> str:
+        """As a message tells it."""
+        kind = "permanente: necesita a una persona" if self.is_permanent else "pasajero: se reintenta solo"
+        return (
+            f"• {self.what}\n  desde {self.since} ({kind})\n  mientras tanto: {self.stands}\n  qué hacer: {self.todo}"
+        )
+
+
+class IncidentBook:
+    """Open incidents below the data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / BOOK
+
+    def open(self) -> dict[str, Incident]:
+        """Those that were told and have not ended."""
+        try:
+            return {i["key"]: Incident(**i) for i in json.loads(self.path.read_text(encoding="utf-8"))}
+        except (OSError, ValueError, TypeError):  # none yet, or torn: told again rather than lost
+            return {}
+
+    def write(self, incidents: Mapping[str, Incident]) -> None:
+        """Keep these as open."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self.path.with_suffix(".part")
+        scratch.write_text(
+            json.dumps([asdict(i) for i in incidents.values()], indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+        os.replace(scratch, self.path)
+
+
+def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) -> dict[str, Incident]:
+    """Sources whose last attempt failed, from their ledgers."""
+    found = {}
+    for layer in layers.values():
+        parts: Sequence[str | None] = store.partitions(layer.source) if layer.is_partitioned else [None]
+        for part in parts:
+            attempts = store.attempts(layer.source, part)
+            if not attempts or attempts[-1].outcome != "failed":
+                continue
+            good = [i for i, a in enumerate(attempts) if a.outcome in {"new", "unchanged"}]
+            first = attempts[good[-1] + 1 if good else 0]
+            last = attempts[-1]
+            name = f"{layer.source}{' ' + part if part else ''}"
+            found[f"source:{name}"] = Incident(
+                f"source:{name}",
+                f"La fuente {name} ({layer.title_es}) no se pudo leer: {last.message}",
+                f"{first.at[:16].replace('T', ' ')} UTC",
+                last.error not in _TRANSIENT,
+                f"se usa su copia del {attempts[good[-1]].at[:10]}" if good else "nunca se leyó: sus tablas están vacías o no hay publicación",
+                _TODO.get(last.error or "", _TODO["TransientSourceError"] if last.error in _TRANSIENT else _TODO_OTHERWISE),
+            )  # fmt: skip
+    return found
+
+
+def run_incidents(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, published: Path
+) -> tuple[dict[str, Incident], set[str]]:
+    """Steps that failed in a run and blocking checks that failed; and the keys of those that this run saw go well."""
+    since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
+    stands = f"la publicación del {dt.datetime.fromtimestamp(published.stat().st_mtime, dt.UTC):%Y-%m-%d %H:%M} UTC sigue intacta" if published.exists() else "todavía no hay publicación"  # fmt: skip
+    found: dict[str, Incident] = {}
+    went_well: set[str] = set()
+    for entry in instance.all_logs(run.run_id):
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.is_step_success:
+            went_well.add(f"step:{event.step_key}")
+        elif event.is_step_failure:
+            names, message = _causes(event.step_failure_data.error)
+            if not names & _NOT_AN_INCIDENT:
+                todo = next((_TODO[n] for n in names if n in _TODO), _TODO_OTHERWISE)
+                key = f"step:{event.step_key}"
+                found[key] = Incident(
+                    key, f"Falló el paso {event.step_key}: {message}", since, not names & _TRANSIENT, stands, todo
+                )
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            key = f"check:{check.asset_key.to_user_string()}:{check.check_name}"
+            if check.passed:
+                went_well.add(key)
+            elif check.blocking:
+                found[key] = Incident(
+                    key, f"No se cumple «{check.check_name}» en {check.asset_key.to_user_string()}: {check.description or ''}", since, is_permanent=True, stands=stands,
+                    todo=_TODO["PublishRefused"],
+                )  # fmt: skip
+        elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == PUBLISHED:
+            went_well.add("run")
+    if run.status == dg.DagsterRunStatus.FAILURE and not found and not _stepped_aside(instance, run):
+        found["run"] = Incident("run", f"La corrida {run.run_id[:8]} se cortó sin decir por qué (¿memoria, reinicio?)", since, is_permanent=False, stands=stands, todo=_TODO["TransientSourceError"])  # fmt: skip
+    return found, went_well - set(found)
+
+
+def _causes(error: object) -> tuple[set[str], str]:
+    names, message = set(), ""
+    while error is not None:
+        names.add(str(getattr(error, "cls_name", "")))
+        message = str(getattr(error, "message", error)).strip().splitlines()[0]
+        error = getattr(error, "cause", None)
+    return names, message
+
+
+def _stepped_aside(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    failures = [
+        e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event and e.dagster_event.is_step_failure
+    ]
+    return any(_causes(f.step_failure_data.error)[0] & _NOT_AN_INCIDENT for f in failures)
+
+
+def after_run(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    data_dir: Path,
+    layers: Mapping[str, SourceLayer],
+    notifier: Notifier,
+) -> Message | None:
+    """Compare with what was told before; tell what began and what ended. Returns the message that was sent, if any."""
+    book = IncidentBook(data_dir)
+    before = book.open()
+    sources = source_incidents(SnapshotStore(data_dir / "snapshots"), layers)
+    of_run, went_well = run_incidents(instance, run, data_dir / "warehouse" / "restauracion.duckdb")
+    present = sources | of_run
+    kept = {
+        k: i
+        for k, i in before.items()
+        if k in present or not (k.startswith("source:") or k in went_well or (k == "run" and "run" in went_well))
+    }
+    began = [i for k, i in present.items() if k not in before]
+    ended = [i for k, i in before.items() if k not in kept]
+    book.write(kept | {i.key: i for i in began})
+    if not began and not ended:
+        return None
+    message = _message(began, ended, len(kept))
+    notifier.send(message)
+    return message
+
+
+def _message(began: Sequence[Incident], ended: Sequence[Incident], still: int) -> Message:
+    said = []
+    if began:
+        said += [f"Empezó ({len(began)}):", *(i.lines for i in began)]
+    if ended:
+        said += [f"Terminó ({len(ended)}):", *(f"• {i.what.splitlines()[0]} (desde {i.since})" for i in ended)]
+    if still:
+        said.append(f"Siguen abiertos, ya avisados: {still}.")
+    head = f"{len(began)} problema(s) nuevo(s)" if began else f"{len(ended)} problema(s) resuelto(s)"
+    return Message(f"Almacén de restauración: {head}", "\n".join(said))

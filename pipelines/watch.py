@@ -1,0 +1,84 @@
+"""What watches the runs when nobody does: sensors after each run, the daily digest, weekly housekeeping.
+
+Belongs here: when. Does not: what is said (incidents.py, digest.py) or removed (housekeeping.py).
+"""
+
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.sources.register import SourceLayer
+from pipelines.digest import digest
+from pipelines.housekeeping import housekeep
+from pipelines.incidents import after_run
+from pipelines.settings import LIMA, Settings
+from resources.notifications import Notifier
+
+
+def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: str) -> list[dg.SensorDefinition]:
+    """One sensor after runs that went well, one after those that did not; both tell what began and what ended."""
+
+    def watched(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
+        message = after_run(
+            context.instance, context.dagster_run, settings.data_dir, layers, Notifier.from_env(os.environ)
+        )
+        return None if message else dg.SkipReason("Nothing began and nothing ended.")
+
+    return [
+        dg.run_status_sensor(
+            run_status=status,
+            name=name,
+            minimum_interval_seconds=15,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=banner + "Tells people what began to fail and what is mended, once each (docs/runbook.md).",
+        )(watched)
+        for name, status in (
+            ("after_a_good_run", dg.DagsterRunStatus.SUCCESS),
+            ("after_a_failed_run", dg.DagsterRunStatus.FAILURE),
+        )
+    ]
+
+
+def watch_jobs(settings: Settings) -> list[dg.JobDefinition]:
+    """The digest and housekeeping as jobs that a person may start too."""
+
+    @dg.op(name="send_digest", description="Sends the digest of what is published now.")
+    def send_digest(context: dg.OpExecutionContext) -> None:
+        message = digest(settings.warehouse.published, settings.data_dir)
+        problems = Notifier.from_env(os.environ).send(message)
+        context.log.info("%s\n%s", message.subject, message.text)
+        for problem in problems:
+            context.log.warning("not told: %s", problem)
+
+    @dg.op(
+        name="keep_house",
+        description="Removes what the policy lets go, and holds every stored byte against its checksum.",
+    )
+    def keep_house(context: dg.OpExecutionContext) -> None:
+        for line in housekeep(settings, instance=context.instance, is_dry_run=False):
+            context.log.info(line)
+
+    @dg.job(name="digest", description="The daily digest in Spanish.")
+    def digest_job() -> None:
+        send_digest()
+
+    @dg.job(name="housekeeping", description="Retention by policy, and a check of everything stored.")
+    def housekeeping_job() -> None:
+        keep_house()
+
+    return [digest_job, housekeeping_job]
+
+
+def watch_schedules() -> list[dg.ScheduleDefinition]:
+    """07:00 every day for people, Sunday noon for the house."""
+    return [
+        dg.ScheduleDefinition(
+            name=name, job_name=job, cron_schedule=cron, execution_timezone=str(LIMA), description=text,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+        for name, job, cron, text in (
+            ("digest_lima", "digest", "0 7 * * *", "Every day at 07:00 America/Lima: the digest."),
+            ("housekeeping_lima", "housekeeping", "0 12 * * 0", "Sundays at noon America/Lima: retention and checksums."),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,191 @@
+"""What production runs on: PostgreSQL for the history of runs, backup and restore, unit and compose files, the doctor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from pipelines.definitions import build_definitions
+from pipelines.doctor import examine
+from pipelines.jobs import year_range_tags
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline, free_port
+from tests.integration.test_survival import contents, everything_holds, flip
+
+ROOT = Path(__file__).parents[2]
+
+
+def postgres_programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").exists() else []
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own on a loopback port."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine: `make test` installs Debian's")
+    folder, port = tmp_path_factory.mktemp("pg"), free_port()
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        as_user = ["runuser", "-u", "postgres", "--"]
+        for path in (folder, *folder.parents[:3]):
+            path.chmod(path.stat().st_mode | 0o055)
+        shutil.chown(folder, "postgres")
+    run = lambda *command: subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")  # noqa: E731
+    run(str(programs / "initdb"), "-D", str(folder / "db"), "-A", "trust", "-U", "dagster")
+    run(
+        str(programs / "pg_ctl"),
+        "-D",
+        str(folder / "db"),
+        "-w",
+        "-l",
+        str(folder / "log"),
+        "-o",
+        f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}",
+        "start",
+    )
+    run(str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "dagster", "dagster")
+    yield f"postgresql://dagster@127.0.0.1:{port}/dagster"
+    run(str(programs / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "stop")
+
+
+def test_the_same_definitions_run_with_postgresql(
+    postgres: str, make_pipeline: MakePipeline, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """deploy/dagster.yaml as it is: two nights, and the history of both in the database."""
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres)
+    monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", str(tmp_path / "logs"))
+    job = build_definitions(pipeline.settings).resolve_job_def("nightly")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert "Postgres" in type(instance.run_storage).__name__
+        for _ in range(2):
+            done = job.execute_in_process(
+                instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )  # fmt: skip
+            assert done.success
+        runs = instance.get_runs()
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
+        event = instance.get_latest_materialization_event(dg.AssetKey("published_warehouse"))
+        assert event is not None
+        assert event.run_id == runs[0].run_id
+
+
+def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, world: World, tmp_path: Path) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    before = contents(pipeline.published)
+    script, backups = ROOT / "deploy" / "backup.sh", tmp_path / "backups"
+    first = subprocess.run(
+        [script, backups, pipeline.data_dir], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    time.sleep(1.1)
+    second = subprocess.run(
+        [script, backups, pipeline.data_dir], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    same = "warehouse/restauracion.duckdb"
+    assert (Path(first) / same).stat().st_ino == (Path(second) / same).stat().st_ino, (
+        "what did not change is not copied again"
+    )
+    flip(pipeline.published)
+    refused = subprocess.run([script, backups, pipeline.data_dir], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "damaged" in refused.stderr
+    assert len([p for p in backups.iterdir() if not p.name.startswith(".")]) == 2
+    taken = subprocess.run([ROOT / "deploy" / "restore.sh", second, pipeline.data_dir], capture_output=True, text=True)
+    assert taken.returncode == 1, "a folder with data is not overwritten"
+    shutil.rmtree(pipeline.data_dir)
+    subprocess.run([ROOT / "deploy" / "restore.sh", second, pipeline.data_dir], check=True, capture_output=True)
+    everything_holds(pipeline.data_dir)
+    assert not (pipeline.data_dir / "lake").exists()
+    assert pipeline.run(with_exports=True), pipeline.errors()
+    assert contents(pipeline.published) == before
+    assert pipeline.query("select count(*) from meta.releases") == [(1,)], (
+        "nothing is new: the release is the one of before"
+    )
+    everything_holds(pipeline.data_dir)
+
+
+def test_a_data_folder_of_an_earlier_version_opens_under_this_one(make_pipeline: MakePipeline, world: World) -> None:
+    """As 0.1 of 2026-11-23 left it: no checksums, kept releases linked to the published file, no references in the dictionary."""
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    warehouse = pipeline.data_dir / "warehouse"
+    before = contents(pipeline.published)
+    with pipeline.rewritten() as con:
+        con.execute("alter table meta.columns drop column references_column")
+        con.execute("drop table marts.gbf_2_1")
+        con.execute("delete from meta.model_states where table_name = 'marts.gbf_2_1'")
+        con.execute("drop macro table areas_of")
+    release = next(warehouse.joinpath("releases").glob("*.duckdb"))
+    release.unlink()
+    os.link(pipeline.published, release)
+    for name in ("exports", "report"):
+        shutil.rmtree(pipeline.data_dir / name)
+    assert pipeline.run(with_exports=True), pipeline.errors()
+    assert pipeline.query("select count(*) > 20 from meta.columns where references_column is not null") == [(True,)]
+    assert pipeline.query("select count(*) > 0 from marts.gbf_2_1") == [(True,)]
+    assert contents(pipeline.published) == before
+    assert (warehouse / "published.sha256").exists()
+    everything_holds(pipeline.data_dir)
+
+
+def test_deploy_files_hold_together() -> None:
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["healthcheck"], name
+        for address in service.get("ports", []):
+            assert address.startswith("127.0.0.1:"), "the UI has no users of its own"
+        assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
+    for unit in sorted((ROOT / "deploy" / "systemd").glob("*.service")):
+        text = unit.read_text()
+        for said in ("User=restauracion", "NoNewPrivileges=yes", "ProtectSystem=strict", "KillMode=control-group"):
+            assert said in text, unit.name
+    assert "-h 127.0.0.1" in (ROOT / "deploy" / "systemd" / "restauracion-webserver.service").read_text()
+    for workflow in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        assert yaml.safe_load(workflow.read_text())["jobs"], workflow.name
+    for form in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
+        assert yaml.safe_load(form.read_text())["body"], form.name
+
+
+def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
+    make_pipeline: MakePipeline, world: World
+) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    found = {f.subject: f for f in examine(pipeline.settings)}
+    assert [f for f in found.values() if f.is_good is False] == []
+    assert found["published file"].told.startswith("whole")
+    assert found["geoservidorperu.minam.gob.pe"].is_good
+    flip(pipeline.published)
+    pipeline.servers.faults.by_path["MapServer"] = lambda request, response: type(response)(status_code=503)
+    (pipeline.data_dir / "inbox").chmod(0o777)
+    (pipeline.data_dir / "ORIGIN").write_text("live\n")
+    wrong = {f.subject: f for f in examine(pipeline.settings) if f.is_good is False}
+    assert set(wrong) >= {"published file", "rights", "origin", "geoservidorperu.minam.gob.pe"}
+    assert "HTTP 503" in wrong["geoservidorperu.minam.gob.pe"].told
+    assert all(f.todo for f in wrong.values())
+
+
+def test_the_doctor_s_command_ends_with_a_verdict(good_night: Pipeline) -> None:
+    env = os.environ | {
+        "RESTAURACION_DATA_DIR": str(good_night.data_dir),
+        "RESTAURACION_HOSTS_FILE": str(good_night.settings.hosts_file),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.doctor", "--offline"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing to mend" in done.stdout

@@ -1,0 +1,76 @@
+"""What goes and what stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import time
+from pathlib import Path
+
+from assets.replay import replay
+from assets.sources.register import all_layers
+from pipelines.housekeeping import housekeep
+from resources.snapshots import SnapshotStore
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline
+from tests.integration.test_survival import everything_holds, flip
+
+
+def aged(pipeline: Pipeline, days: int) -> None:
+    """Every manifest as if it had come some days earlier."""
+    for path in (pipeline.data_dir / "snapshots").rglob("*.json"):
+        told = json.loads(path.read_text())
+        told["fetched_at"] = (dt.datetime.fromisoformat(told["fetched_at"]) - dt.timedelta(days=days)).isoformat()
+        path.write_text(json.dumps(told))
+
+
+def files_of(folder: Path) -> set[Path]:
+    return {p for p in folder.rglob("*") if p.is_file()}
+
+
+def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeline, own_world: World) -> None:
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
+    path, text = own_world.files / "ferm.json", (own_world.files / "ferm.json").read_text()
+    for number in range(4):
+        path.write_text(text.replace("Restaura", f"Restaura {number}", 1))
+        assert pipeline.run(), pipeline.errors()
+    aged(pipeline, 1000)
+    store = SnapshotStore(pipeline.data_dir / "snapshots")
+    before = files_of(pipeline.data_dir / "snapshots")
+    assert len(list((pipeline.data_dir / "snapshots" / "ferm" / "initiatives").glob("*.json"))) == 5
+    assert list(housekeep(pipeline.settings)) == [], "the releases that were kept need all of them"
+    releases = sorted(pipeline.settings.warehouse.releases.glob("*.duckdb"), key=lambda p: p.stat().st_mtime)
+    for release in releases[:3]:
+        release.unlink()
+    said = list(housekeep(pipeline.settings))
+    assert len([line for line in said if line.startswith("snapshot ferm")]) == 3, said
+    assert files_of(pipeline.data_dir / "snapshots") == before, "a dry run touches nothing"
+    list(housekeep(pipeline.settings, is_dry_run=False))
+    assert len(list((pipeline.data_dir / "snapshots" / "ferm" / "initiatives").glob("*.json"))) == 2
+    everything_holds(pipeline.data_dir)
+    assert store.current("ferm.initiatives") is not None
+    assert store.previous("ferm.initiatives") is not None
+    newest = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
+    replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), newest)
+    assert pipeline.run(), pipeline.errors()
+
+
+def test_leavings_go_and_damage_is_named_and_mended_at_the_next_run(make_pipeline: MakePipeline, world: World) -> None:
+    pipeline = make_pipeline(world, after_a_good_night=True)
+    old, young = pipeline.data_dir / "snapshots" / "blobs" / "a.part", pipeline.data_dir / "lake" / "b.part"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 3 * 86400,) * 2)
+    raw = next(iter(sorted((pipeline.data_dir / "lake").rglob("*.parquet"))))
+    body = next(iter(sorted((pipeline.data_dir / "snapshots" / "blobs").rglob("*.zst"))))
+    flip(raw, 0.3)
+    flip(body)
+    said = "\n".join(housekeep(pipeline.settings, is_dry_run=False))
+    assert str(raw) in said
+    assert str(body) in said
+    assert not old.exists()
+    assert young.exists()
+    assert pipeline.run(), pipeline.errors()
+    assert list(housekeep(pipeline.settings)) == []
+    everything_holds(pipeline.data_dir)
