@@ -134,11 +134,25 @@ def read_contract(name: str, folder: Path = FOLDER) -> Contract:
 
     Raises ContractError with the place in the file.
     """
-    text = (folder / f"{name}.odcs.yml").read_text(encoding="utf-8")
     try:
+        text = (folder / f"{name}.odcs.yml").read_text(encoding="utf-8")
         contract = OpenDataContractStandard.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
-    except ValidationError as error:
-        raise ContractError(f"{name}.odcs.yml: {error}") from error
+        return _contract(name, text, contract)
+    except (
+        ValidationError,
+        yaml.YAMLError,
+        UnicodeDecodeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:
+        if isinstance(error, ContractError):
+            raise
+        raise ContractError(f"{name}.odcs.yml: {type(error).__name__} {error}") from error
+
+
+def _contract(name: str, text: str, contract: OpenDataContractStandard) -> Contract:
     if not contract.schema_ or len(contract.schema_) != 1:
         raise ContractError(f"{name}.odcs.yml: a protocol file describes one table")
     table = contract.schema_[0]

@@ -25,7 +25,7 @@ from resources.data_folder import DataFolder
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseResource
 
-SANDBOX_BANNER = "**SANDBOX: made figures of a miniature Peru, of no institution.** "
+SANDBOX_BANNER = "SANDBOX: made figures of a miniature Peru, of no institution. "
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -52,7 +52,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             inbox_sensor(settings.data_dir / "inbox", layers, model_keys, banner),
             *run_sensors(settings, layers, banner),
         ],
-        schedules=schedules(job, fiscal_years, SnapshotStore(settings.data_dir / "snapshots"), by_year, banner)
+        schedules=schedules(
+            job, fiscal_years, SnapshotStore(settings.data_dir / "snapshots"), by_year, banner, settings.nightly_cron
+        )
         + watch_schedules(),
         resources={
             "data_folder": data_folder_of(settings),
@@ -97,7 +99,11 @@ def _under_banner(assets: list[dg.AssetsDefinition], banner: str) -> list[dg.Ass
     """Every page about an asset says where its figures come from."""
     if not banner:
         return assets
-    return list(dg.map_asset_specs(lambda s: s.replace_attributes(description=f"{banner}\n\n{s.description}"), assets))
+    return list(
+        dg.map_asset_specs(
+            lambda s: s.replace_attributes(description=f"**{banner.strip()}**\n\n{s.description}"), assets
+        )
+    )
 
 
 @dg.definitions

@@ -32,6 +32,7 @@ from resources.warehouse import spatial_extension
 
 _ALLOWED_CLOCK_SECONDS = 300
 _PATIENCE_SECONDS = 8
+_QUESTIONS = {"arcgis": {"f": "json"}, "wfs": {"service": "WFS", "request": "GetCapabilities"}}
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
         where = urlsplit(url).hostname
         try:
-            psycopg2.connect(url, connect_timeout=_PATIENCE_SECONDS).close()
+            psycopg2.connect(url.replace("+psycopg2", ""), connect_timeout=_PATIENCE_SECONDS).close()
             yield Finding("PostgreSQL", is_good=True, told=f"answers at {where}")
         except psycopg2.OperationalError as error:
             yield Finding(
@@ -219,7 +220,9 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 def _reach(http: Http, settings: Settings, host: str, layer: SourceLayer) -> Finding:
     url = layer.url_for(str(settings.last_fiscal_year) if layer.is_by_fiscal_year else None)
     try:
-        with http.open(layer.source, url, params=layer.parameters or None, stream=True) as answer:
+        with http.open(
+            layer.source, url, params=_QUESTIONS.get(layer.kind) or layer.parameters or None, stream=True
+        ) as answer:
             said = answer.headers.get("Date")
     except CertificateProblem as error:
         return Finding(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from assets.sources.register import SourceLayer
 from resources import errors
 from resources.notifications import Message, Notifier
 from resources.snapshots import SnapshotStore
+
+logger = logging.getLogger(__name__)
 
 BOOK = "incidents.json"
 _TRANSIENT = {
@@ -188,7 +191,10 @@ def after_run(
     }
     began = [i for k, i in present.items() if k not in before]
     ended = [i for k, i in before.items() if k not in kept]
-    book.write(kept | {i.key: i for i in began})
+    try:
+        book.write(kept | {i.key: i for i in began})
+    except OSError as error:  # told twice rather than not at all
+        logger.warning("the book of incidents cannot be written: %s", error)
     if not began and not ended:
         return None
     message = _message(began, ended, len(kept))

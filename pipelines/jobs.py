@@ -17,7 +17,7 @@ import dagster as dg
 
 from assets.exports.assets import FERM_PUSH
 from assets.sources.cadence import Refresh
-from pipelines.settings import LIMA
+from pipelines.settings import LIMA, NIGHTLY
 from resources.snapshots import SnapshotStore
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -50,7 +50,12 @@ def push_job(banner: str = "") -> Any:
 
 
 def schedules(
-    job: Any, fiscal_years: Sequence[int], store: SnapshotStore, by_year: Sequence[str], banner: str = ""
+    job: Any,
+    fiscal_years: Sequence[int],
+    store: SnapshotStore,
+    by_year: Sequence[str],
+    banner: str = "",
+    nightly_cron: str = NIGHTLY,
 ) -> list[dg.ScheduleDefinition]:
     """02:00 in Lima, which keeps UTC-5 all year: on weekdays what is due, on Sundays everything.
 
@@ -60,10 +65,10 @@ def schedules(
     @dg.schedule(
         name="nightly_lima",
         job=job,
-        cron_schedule="0 2 * * 1-6",
+        cron_schedule=nightly_cron,
         execution_timezone=str(LIMA),
         description=banner
-        + "Monday to Saturday at 02:00 America/Lima: sources that are due, and the fiscal years that are open.",
+        + "Sources that are due and fiscal years that are open; by default Monday to Saturday at 02:00 America/Lima.",
         default_status=dg.DefaultScheduleStatus.RUNNING,  # nobody has to remember to switch it on
     )
     def nightly_lima(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

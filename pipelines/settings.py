@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from resources.warehouse import WarehouseFiles
 
+NIGHTLY = "0 2 * * 1-6"
 LIMA = ZoneInfo("America/Lima")
 TOKEN_PREFIX = "RESTAURACION_TOKEN_"  # noqa: S105 - then the institution, as RESTAURACION_TOKEN_SERFOR
 
@@ -38,6 +39,7 @@ class Settings:
     lock_wait_seconds: float = 900
     min_free_mb: float = 500
     keep_snapshot_days: float = 730
+    nightly_cron: str = NIGHTLY
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -56,6 +58,7 @@ class Settings:
             insecure_hosts=tuple(h.strip() for h in env.get("RESTAURACION_INSECURE_HOSTS", "").split(",") if h.strip()),
             lock_wait_seconds=_number(env, "RESTAURACION_LOCK_WAIT_SECONDS", 900, 0, 86_400),
             min_free_mb=_number(env, "RESTAURACION_MIN_FREE_MB", 500, 0, 1e7),
+            nightly_cron=_cron(env, "RESTAURACION_NIGHTLY_CRON", NIGHTLY),
             keep_snapshot_days=_number(env, "RESTAURACION_KEEP_SNAPSHOT_DAYS", 730, 7, 36_500),
             quality_url=env.get("RESTAURACION_QUALITY_URL") or "",
             token_variables=tuple(
@@ -71,6 +74,13 @@ class Settings:
     def fiscal_years(self, first: int) -> list[int]:
         """Fiscal years from `first` to the last one wanted."""
         return list(range(first, self.last_fiscal_year + 1))
+
+
+def _cron(env: Mapping[str, str], name: str, default: str) -> str:
+    text = env.get(name) or default
+    if len(text.split()) != 5:  # Dagster looks at the rest when it loads the schedule
+        raise SettingsError(f"{name}={text!r} is no cron expression; {default!r} is the default")
+    return text
 
 
 def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -248,10 +248,13 @@ class SnapshotStore:
 
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
-        ids = [a.snapshot_id for a in self.attempts(source, partition) if a.outcome == "new"]
+        ids = [a.snapshot_id or "" for a in self.attempts(source, partition) if a.outcome == "new"]
         now = self.current(source, partition)
-        earlier = [i for i in ids if now and i != now.snapshot_id]
-        return self.manifest(source, partition, earlier[-1] or "") if earlier else None
+        home = self._home(source, partition)
+        earlier = [
+            i for i in ids if now and i != now.snapshot_id and (home / f"{i}.json").exists()
+        ]  # old ones may be let go
+        return self.manifest(source, partition, earlier[-1]) if earlier else None
 
     def rows_of(self, source: str, partition: str | None, snapshot_id: str) -> int | None:
         """Rows of a snapshot that was committed once; None where there is none of that name."""

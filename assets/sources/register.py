@@ -13,13 +13,17 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 
 Kind = Literal["arcgis", "wfs", "csv", "vector_file", "html_table", "json_api", "inbox"]
 UbigeoSystem = Literal["inei", "reniec", "none"]
+
+
+class RegisterError(ValueError):
+    """A register that does not hold together, with its file, field and reason."""
 
 
 class Model(BaseModel):
@@ -158,18 +162,22 @@ def first_fiscal_year(layers: Mapping[str, SourceLayer]) -> int:
 def all_registers(folder: Path = FOLDER) -> dict[str, Register]:
     """Every register, by institution.
 
-    Raises pydantic.ValidationError, which names file field and reason, for a register that does not hold together.
+    Raises RegisterError, which names file, field and reason, for a register that does not hold together.
     """
-    read = [
-        Register.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
-        for path in sorted(folder.glob("*.yml"))
-    ]
+    read = [_register(path) for path in sorted(folder.glob("*.yml"))]
     return {register.institution: register for register in read}
+
+
+def _register(path: Path) -> Register:
+    try:
+        return Register.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RegisterError(f"{path.name}: {error}") from error
 
 
 @cache
 def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
-    """Every layer of every register, by source name. Raises pydantic.ValidationError."""
+    """Every layer of every register, by source name. Raises RegisterError."""
     layers: dict[str, SourceLayer] = {}
     for register in all_registers(folder).values():
         terms = {
@@ -180,7 +188,10 @@ def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
             "institution_es": register.name_es,
         }
         for name, entry in register.layers.items():
-            layer = SourceLayer.model_validate(terms | entry | {"name": name})
+            try:
+                layer = SourceLayer.model_validate(terms | entry | {"name": name})
+            except (ValidationError, TypeError) as error:
+                raise RegisterError(f"{register.institution}.yml, layer {name}: {error}") from error
             layers[layer.source] = layer
     return layers
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from starlette.responses import Response
 
 from assets.sources.cadence import is_due
 from assets.sources.register import all_layers
@@ -78,7 +79,7 @@ def test_a_source_that_failed_is_asked_again_the_next_night(make_pipeline: MakeP
     store, layer = SnapshotStore(pipeline.data_dir / "snapshots"), all_layers()["sernanp.national_areas"]
     now = dt.datetime.now(dt.UTC)
     assert not is_due(store, layer, None, now)
-    pipeline.servers.faults.by_path["sernanp"] = lambda request, response: type(response)(status_code=503)
+    pipeline.servers.faults.by_path["sernanp"] = lambda request, response: Response(status_code=503)
     assert pipeline.run(), pipeline.errors()
     assert is_due(store, layer, None, now)
 
@@ -86,7 +87,7 @@ def test_a_source_that_failed_is_asked_again_the_next_night(make_pipeline: MakeP
 def test_a_source_that_is_silent_for_weeks_is_overdue(make_pipeline: MakePipeline, world: World) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     older(pipeline, 40)
-    pipeline.servers.faults.by_path["ferm"] = lambda request, response: type(response)(status_code=503)
+    pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
     assert pipeline.run(), pipeline.errors()
     failed = pipeline.failed_checks()
     assert failed["raw_ferm__initiatives:last_good_answer_is_not_overdue"] == "WARN"

@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from starlette.responses import Response
 
 from pipelines.definitions import build_definitions
 from pipelines.doctor import examine
@@ -56,8 +57,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "start",
     )
     run(str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "dagster", "dagster")
-    yield f"postgresql://dagster@127.0.0.1:{port}/dagster"
-    run(str(programs / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "stop")
+    yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/dagster"
+    subprocess.run(
+        [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "db"), "-m", "fast", "-w", "stop"],
+        capture_output=True,
+        cwd="/",
+    )
+    assert not (folder / "db" / "postmaster.pid").exists()
 
 
 def test_the_same_definitions_run_with_postgresql(
@@ -170,8 +176,8 @@ def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
     assert found["published file"].told.startswith("whole")
     assert found["geoservidorperu.minam.gob.pe"].is_good
     flip(pipeline.published)
-    pipeline.servers.faults.by_path["MapServer"] = lambda request, response: type(response)(status_code=503)
-    (pipeline.data_dir / "inbox").chmod(0o777)
+    pipeline.servers.faults.by_path["MapServer"] = lambda request, response: Response(status_code=503)
+    (pipeline.data_dir / "snapshots").chmod(0o777)
     (pipeline.data_dir / "ORIGIN").write_text("live\n")
     wrong = {f.subject: f for f in examine(pipeline.settings) if f.is_good is False}
     assert set(wrong) >= {"published file", "rights", "origin", "geoservidorperu.minam.gob.pe"}

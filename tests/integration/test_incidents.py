@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from aiosmtpd.controller import Controller
+from starlette.responses import Response
 
 from assets.sources.register import all_layers
 from pipelines.definitions import build_definitions
@@ -81,13 +82,13 @@ def test_an_incident_is_told_once_when_it_begins_and_once_when_it_ends(
     pipeline = make_pipeline(world, after_a_good_night=True)
     notifier = Notifier(webhook_url=hook[0], smtp_url=mail[0], mail_to=("datos@ministerio.gob.pe",))
     assert night(pipeline, notifier) is None
-    pipeline.servers.faults.by_path["ferm"] = lambda request, response: type(response)(status_code=503)
+    pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
     told = night(pipeline, notifier)
     assert told is not None
     for said in ("ferm.initiatives", "HTTP 503", "pasajero", "se usa su copia del", "se vuelve a pedir cada noche"):
         assert said in told.text, told.text
     assert night(pipeline, notifier) is None, "the same incident is not told again"
-    pipeline.servers.faults.by_path["ferm"] = lambda request, response: type(response)(status_code=404)
+    pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=404)
     assert night(pipeline, notifier) is None, "it is still the same source"
     pipeline.servers.faults.by_path.clear()
     mended = night(pipeline, notifier)

@@ -6,11 +6,10 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from assets.build import BuildSession
 from assets.sources.extraction import Extraction
-from assets.sources.register import SourceLayer, all_layers, first_fiscal_year
+from assets.sources.register import RegisterError, SourceLayer, all_layers, first_fiscal_year
 from resources.errors import ColumnsMissing
 from resources.http import Http
 from resources.lake import Lake
@@ -42,7 +41,7 @@ layers:
 )
 def test_a_typo_in_a_register_is_an_error_that_names_the_field(tmp_path: Path, old: str, new: str, words: str) -> None:
     (tmp_path / "minam.yml").write_text(REGISTER.replace(old, new))
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(RegisterError, match=words):
         all_layers(tmp_path)
 
 
