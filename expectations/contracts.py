@@ -23,6 +23,7 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import ValidationError
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from expectations.rules import ContractError, Rule, custom, from_field, from_quality, number
 from expectations.types import polars_type
@@ -146,6 +147,7 @@ def read_contract(name: str, folder: Path = FOLDER) -> Contract:
         TypeError,
         AttributeError,
         ValueError,
+        SqlglotError,
     ) as error:
         if isinstance(error, ContractError):
             raise

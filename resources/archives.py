@@ -5,6 +5,7 @@ Belongs here: what may be unpacked, how much and where to. Does not: reading wha
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import zipfile
@@ -66,6 +67,17 @@ def unpack(source: str, archive: Path, name: str, folder: Path) -> list[Path]:
             taken.append(target)
     except _damaged() as error:
         raise BrokenFile(source, name, str(error)) from error
+    except OSError as error:
+        if error.errno not in {
+            errno.EINVAL,
+            errno.ENAMETOOLONG,
+            errno.ENOTDIR,
+            errno.EISDIR,
+            errno.EEXIST,
+            errno.EILSEQ,
+        }:
+            raise  # the disk's trouble, not the file's
+        raise BrokenFile(source, name, f"its directory leads nowhere ({error.strerror})") from error
     if not taken:
         raise BrokenFile(source, name, "the archive holds no file")
     return taken

@@ -63,7 +63,10 @@ def _delimited(source: str, body: bytes, name: str) -> pl.DataFrame:
     text = decoded(body)
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t|", key=head.count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise BrokenFile(source, name, str(error)) from error
     if not rows:
         raise BrokenFile(source, name, "the file is empty")
     header, *lines = rows

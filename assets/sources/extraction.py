@@ -6,8 +6,11 @@ No Dagster.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import logging
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import polars as pl
 import shapely
+from lxml import etree
 
 from assets.sources.cadence import Refresh, is_due
 from assets.sources.doors import Came, Doors
@@ -45,9 +49,15 @@ logger = logging.getLogger(__name__)
 _ODD_ANSWERS = (
     ArithmeticError,
     AttributeError,
+    EOFError,
     LookupError,
+    RecursionError,
     TypeError,
     ValueError,
+    csv.Error,
+    etree.LxmlError,
+    zipfile.BadZipFile,
+    zlib.error,
     pl.exceptions.PolarsError,
     shapely.errors.ShapelyError,
 )

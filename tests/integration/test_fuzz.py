@@ -106,18 +106,10 @@ def there(
 
 def sources() -> list:
     """One source of each way of reading."""
-    return [
-        all_layers()[s]
-        for s in (
-            "serfor.restoration_initiatives",
-            "inei.provinces",
-            "ferm.initiatives",
-            "mef.budget_execution",
-            "invierte.closed_investments",
-            "mef.consulta_amigable",
-        )
-        if s in all_layers()
-    ]
+    names = (
+        "serfor.restoration_areas", "inei.provinces", "ferm.initiatives", "mef.budget_execution", "inei.district_file", "mef.consulta_amigable",
+    )  # fmt: skip
+    return [all_layers()[name] for name in names]
 
 
 def extraction_of(servers: SandboxServers, folder: Path) -> Extraction:
