@@ -123,6 +123,7 @@ def _runs(instance: dg.DagsterInstance, is_dry_run: bool) -> Iterator[str]:
     before = dt.datetime.now(dt.UTC) - dt.timedelta(days=_KEPT_RUNS_DAYS)
     old = instance.get_runs(dg.RunsFilter(created_before=before))
     for run in old if not is_dry_run else ():
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
         instance.delete_run(run.run_id)
     if old:
         yield f"{len(old)} records of runs older than {_KEPT_RUNS_DAYS} days"

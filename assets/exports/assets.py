@@ -86,7 +86,10 @@ def _asset(export: Export) -> dg.AssetsDefinition:
         tags={"layer": "exports"},
         description=f"data/exports/{export.kind}/: {export.description} manifest.json says which release.",
     )
-    def exported(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def exported(
+        context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        data_folder.claim(f"run {context.run_id}")
         folder = Path(data_folder.data_dir) / EXPORTS / export.kind
         return _result(write_export(warehouse.files.published, folder, export.writer, export.about))
 
@@ -132,6 +135,7 @@ def ferm_push(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Say what would be sent, or send it."""
     home = Path(data_folder.data_dir)
+    data_folder.claim(f"push {context.run_id}")  # two pushes at once would send twice
     book = SentBook(home / "ferm" / BOOK)
     key = secret(KEY_VARIABLE)
     done = push(home / EXPORTS / "ferm", book, data_folder.http(), key, is_dry_run=not config.send)

@@ -28,8 +28,11 @@ REPORT = "report"
     description="data/report/index.html: one page in Spanish and English that opens from a USB stick. Targets, map, ecosystems, money, double "
     "counting, cost per hectare, scorecard, changes, sources; every chart with its table and download.",
 )
-def report(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def report(
+    context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Write the report of the published release; the picture shows its first chart."""
+    data_folder.claim(f"run {context.run_id}")
     folder = Path(data_folder.data_dir) / REPORT
     written = write_export(warehouse.files.published, folder, write_report)
     picture = base64.b64encode(vl_convert.vegalite_to_png(preview(folder / PAGE), scale=1)).decode()
