@@ -191,6 +191,7 @@ class Report:
         if published:
             site = self.settings.data_dir / "quality" / LATEST / "index.html"
             self.console.print(f"Quality report {site}", soft_wrap=True)
+            self.console.print(f"Report {self.settings.data_dir / 'report' / 'index.html'}", soft_wrap=True)
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
             self.console.print(
