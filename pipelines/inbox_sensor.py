@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.exports.assets import FERM_PUSH
 from assets.names import raw_key
 from assets.sources.register import SourceLayer
 from resources.inbox import SOURCES_FOLDER, Inbox
@@ -23,7 +24,7 @@ def inbox_sensor(
 
     @dg.sensor(
         name="inbox_arrivals",
-        target=dg.AssetSelection.all(),
+        target=dg.AssetSelection.all() - dg.AssetSelection.assets(FERM_PUSH),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=banner

@@ -131,6 +131,11 @@ def test_the_job_is_a_dry_run_unless_told_and_the_night_never_starts_it(
 ) -> None:
     assert good_night.last is not None
     assert not [e for e in good_night.last.get_asset_materialization_events() if e.asset_key.path[-1] == "ferm_push"]
+    definitions = build_definitions(good_night.settings)
+    graph = definitions.resolve_asset_graph()
+    targets = [target for sensor in definitions.sensors or () for target in sensor.targets]
+    assert len(targets) == 1, "the inbox sensor is the one that starts assets"
+    assert dg.AssetKey("ferm_push") not in targets[0].resolvable_to_job.selection.resolve(graph)
     shutil.copytree(good_night.data_dir / "exports" / "ferm", tmp_path / "data" / "exports" / "ferm")
     monkeypatch.setenv(KEY_VARIABLE, SANDBOX_KEY)
     settings = settings_for(tmp_path / "data", registry.write_hosts(tmp_path / "hosts.json"))
