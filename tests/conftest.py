@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import os
 import shutil
@@ -16,6 +17,7 @@ import duckdb
 import pytest
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+gc.set_threshold(100_000, 50, 100)  # as `make run` has it: Dagster makes many objects that live as long as a run
 
 from assets.names import PUBLISHED
 from assets.sources.register import SourceLayer, all_layers
@@ -41,6 +43,12 @@ def own_world(world: World, tmp_path: Path) -> World:
     """A copy of the world that a test may damage."""
     shutil.copytree(world.folder, tmp_path / "world")
     return World(tmp_path / "world")
+
+
+def keys_without_exports(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    """Assets of the nightly job up to the published file and the quality site."""
+    graph, job = definitions.resolve_asset_graph(), definitions.resolve_job_def("nightly")
+    return [key for key in job.asset_layer.selected_asset_keys if graph.get(key).group_name != "exports"]
 
 
 @dataclass
@@ -69,8 +77,7 @@ class Pipeline:
         job = definitions.resolve_job_def("nightly")
         keys = [dg.AssetKey(s) for s in selection] if selection else None
         if keys is None and not with_exports:
-            graph = definitions.resolve_asset_graph()
-            keys = [key for key in job.asset_layer.selected_asset_keys if graph.get(key).group_name != "exports"]
+            keys = keys_without_exports(definitions)
         with dg.DagsterInstance.ephemeral() as instance:
             self.last = job.execute_in_process(
                 instance=instance,

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import orjson
 
 from assets.exports.ferm import PAYLOADS, ferm_settings
-from resources.errors import Refused, SourceError, TokenRequired, TransientSourceError
+from resources.errors import RedirectRefused, Refused, SourceError, TokenRequired, TransientSourceError
 from resources.http import Http
 
 BOOK = "sent.jsonl"
@@ -125,7 +125,7 @@ def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_ru
         book.note(entry.initiative_id, entry.sha256, "sending")
         try:
             ferm_id = _post(http, entry.body, key or "")
-        except (Refused, TokenRequired) as error:  # FERM said no: nothing arrived
+        except (Refused, RedirectRefused, TokenRequired) as error:  # FERM said no: nothing arrived
             reason = f"{error}; {KEY_VARIABLE} is not accepted" if _is_about_the_key(error) else str(error)
             book.note(entry.initiative_id, entry.sha256, "refused", reason=reason)
             refused.append(f"{entry.initiative_id}: {reason}")
@@ -139,8 +139,8 @@ def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_ru
     return Pushed(planned, sent, refused, None)
 
 
-def _is_about_the_key(error: Refused | TokenRequired) -> bool:
-    return isinstance(error, TokenRequired) or error.status == 403
+def _is_about_the_key(error: Refused | RedirectRefused | TokenRequired) -> bool:
+    return isinstance(error, TokenRequired) or (isinstance(error, Refused) and error.status == 403)
 
 
 def _post(http: Http, body: bytes, key: str) -> str:

@@ -16,18 +16,23 @@ from pipelines.definitions import build_definitions
 from pipelines.jobs import refresh_config, year_range_tags
 from resources.snapshots import SnapshotStore
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline
+from tests.conftest import MakePipeline, Pipeline, keys_without_exports
 
 BY_YEAR = [layer.source for layer in all_layers().values() if layer.is_by_fiscal_year]
 
 
 def night(pipeline: Pipeline, years: list[int]) -> dg.ExecuteInProcessResult:
     """A run as the weekday's schedule asks for it."""
-    job = build_definitions(pipeline.settings).resolve_job_def("nightly")
+    definitions = build_definitions(pipeline.settings)
+    job = definitions.resolve_job_def("nightly")
     config = refresh_config("due", BY_YEAR) | {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         return job.execute_in_process(
-            instance=instance, tags=year_range_tags(years), run_config=config, raise_on_error=False
+            instance=instance,
+            tags=year_range_tags(years),
+            run_config=config,
+            raise_on_error=False,
+            asset_selection=keys_without_exports(definitions),
         )
 
 
