@@ -17,7 +17,6 @@ import duckdb
 import pytest
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
-gc.set_threshold(100_000, 50, 100)  # as `make run` has it: Dagster makes many objects that live as long as a run
 
 from assets.names import PUBLISHED
 from assets.sources.register import SourceLayer, all_layers
@@ -28,6 +27,8 @@ from resources.http import Http
 from sandbox.catalogue import SERVICES, Service
 from sandbox.servers.app import SandboxServers
 from sandbox.world import LAST_FISCAL_YEAR, World, world_at
+
+gc.set_threshold(100_000, 50, 100)  # as `make run` has it: Dagster makes many objects that live as long as a run
 
 SMALL = 0.15  # 300 initiatives: every kind of dirt still occurs with this seed
 
