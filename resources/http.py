@@ -93,11 +93,17 @@ class _Session(requests.Session):
         target = super().get_redirect_target(resp)
         if target is None:
             return None
-        there, here = urlsplit(urljoin(resp.url, target)), urlsplit(resp.url)
-        is_known = there.netloc == here.netloc or (there.hostname or "") in self.allowed
-        is_safe = there.scheme in {"http", "https"} and not (here.scheme == "https" and there.scheme == "http")
+        here = urlsplit(resp.url)
+        try:
+            there = urlsplit(urljoin(resp.url, target))
+            is_known = there.netloc == here.netloc or (there.hostname or "") in self.allowed
+            is_safe = there.scheme in {"http", "https"} and not (here.scheme == "https" and there.scheme == "http")
+            leads_to = f"{there.scheme}://{there.netloc}"
+        except ValueError:  # no address at all
+            is_known, is_safe, leads_to = False, False, repr(target)[:100]
         if not is_known or not is_safe:
-            raise RedirectRefused(here.hostname or "", resp.url.partition("?")[0], f"{there.scheme}://{there.netloc}")
+            resp.close()  # or its connection is lost to the pool, which then waits for it without end
+            raise RedirectRefused(here.hostname or "", resp.url.partition("?")[0], leads_to)
         return str(target)
 
 

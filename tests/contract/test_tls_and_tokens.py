@@ -154,6 +154,26 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(world: World, tmp_pa
     assert met == [f"Bearer {TOKEN}"] * 2 + [None]
 
 
+def test_refused_redirects_leave_the_connections_to_others() -> None:
+    """A host may have so many requests at once; a refusal that kept its connection would make the next one wait for ever."""
+    leads_away = True
+
+    async def answer(request: Request) -> RedirectResponse | JSONResponse:
+        return RedirectResponse("https://evil.example/") if leads_away else JSONResponse({})
+
+    with TlsServer(Starlette(routes=[Route("/here", answer, methods=["GET", "POST"])])) as url:
+        http = Http(
+            hosts={SERFOR: url.replace("localhost", "127.0.0.1")}, attempts=1, insecure_hosts=frozenset({SERFOR})
+        )
+        kept = []  # as long as somebody looks at an error, its answer lives
+        for number in range(2 * http.connections(f"https://{SERFOR}/here") + 1):
+            with pytest.raises(RedirectRefused) as refused:
+                http.open("serfor.x", f"https://{SERFOR}/here", stream=True, body=b"{}" if number % 2 else None)
+            kept.append(refused)
+        leads_away = False
+        assert http.get("serfor.x", f"https://{SERFOR}/here").body == b"{}"
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -162,6 +182,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(world: World, tmp_pa
         "http://127.0.0.1:1/x",
         "https://evil.example/",
         "gopher://a/",
+        "http://[",
     ],
 )
 def test_no_answer_leads_to_a_host_that_no_register_names(target: str) -> None:
