@@ -9,7 +9,7 @@ data=${2:-${RESTAURACION_DATA_DIR:-data}}
 stamp=$(date -u +%Y-%m-%dT%H%M%SZ)
 mkdir -p "$target"
 last=$(find "$target" -mindepth 1 -maxdepth 1 -type d -name '20*Z' | sort | tail -n 1)
-made="$target/.$stamp.part"
+made="$target/.part"               # one that was refused is taken up by the next
 rsync -a --delete ${last:+--link-dest="$(realpath "$last")"} \
   --include='/ORIGIN' --include='/incidents.json' --include='/snapshots/***' --include='/linkage/***' --include='/ferm/***' --include='/inbox/***' \
   --include='/warehouse/' --include='/warehouse/restauracion.duckdb' --include='/warehouse/published.sha256' --include='/warehouse/releases/***' \

@@ -185,7 +185,16 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
 
 def _people(_: Settings) -> Iterator[Finding]:
-    notifier = Notifier.from_env(os.environ)
+    try:
+        notifier = Notifier.from_env(os.environ)
+    except OSError as error:
+        yield Finding(
+            "who is told",
+            is_good=False,
+            told=str(error),
+            todo="let the file that holds the secret exist and be readable",
+        )
+        return
     ways = [
         w for w, there in (("webhook", notifier.webhook_url), ("mail", notifier.smtp_url and notifier.mail_to)) if there
     ]

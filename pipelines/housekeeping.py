@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
 from pipelines.settings import Settings
-from resources.errors import AnotherRun
+from resources.errors import AnotherRun, CorruptSnapshot
 from resources.lake import Lake
 from resources.run_lock import RunLock
-from resources.snapshots import SnapshotStore
+from resources.snapshots import Manifest, SnapshotStore
 
 _SCRATCH_HOURS = 24
 _KEPT_RUNS_DAYS = 90
@@ -64,35 +62,54 @@ def _checksums(settings: Settings, is_dry_run: bool) -> Iterator[str]:
             yield f"DAMAGED release, put it back from a backup if it matters: {release} ({reason})"
 
 
-def _of_releases(settings: Settings) -> set[str]:
-    """Snapshots that the published file and the kept releases were made from."""
-    needed = set()
-    for path in (settings.warehouse.published, *settings.warehouse.releases.glob("*.duckdb")):
-        with suppress(duckdb.Error), duckdb.connect(str(path), read_only=True) as con:
-            needed |= {
-                row[0]
-                for row in con.execute(
-                    "select snapshot_id from quality.source_status where snapshot_id is not null"
-                ).fetchall()
-            }
-    return needed
+def _needed(settings: Settings) -> tuple[set[str], list[Path]]:
+    """Snapshots that the published file and the kept releases were made from, and the files that cannot say."""
+    needed, unread = set(), []
+    for path in (settings.warehouse.published, *sorted(settings.warehouse.releases.glob("*.duckdb"))):
+        if not path.exists():
+            continue
+        try:
+            with duckdb.connect(str(path), read_only=True) as con:
+                rows = con.execute("select distinct snapshot_id from quality.source_status").fetchall()
+        except duckdb.Error:
+            unread.append(path)
+        else:
+            needed |= {row[0] for row in rows}
+    return needed, unread
+
+
+def _manifests(store: SnapshotStore) -> Iterator[tuple[Path, Manifest | None, bool]]:
+    """Each manifest's file, what it says (None where it is damaged), and whether the snapshot stands."""
+    for ledger in sorted(store.folder.rglob("ledger.jsonl")):
+        place = ledger.parent.relative_to(store.folder).parts
+        source, partition = ".".join(place[:2]), place[2] if len(place) > 2 else None
+        standing = {m.snapshot_id for m in (store.current(source, partition), store.previous(source, partition)) if m}
+        for path in sorted(ledger.parent.glob("*.json")):
+            try:
+                yield path, store.manifest(source, partition, path.stem), path.stem in standing
+            except CorruptSnapshot:
+                yield path, None, False
 
 
 def _snapshots(settings: Settings, is_dry_run: bool) -> Iterator[str]:
     folder = settings.data_dir / "snapshots"
-    store, lake, needed = SnapshotStore(folder), Lake(settings.data_dir / "lake"), _of_releases(settings)
+    store, lake = SnapshotStore(folder), Lake(settings.data_dir / "lake")
+    needed, unread = _needed(settings)
     oldest = (dt.datetime.now(dt.UTC) - dt.timedelta(days=settings.keep_snapshot_days)).isoformat()
     kept_bodies, gone = set(), []
-    for ledger in sorted(folder.rglob("ledger.jsonl")):
-        place = ledger.parent.relative_to(folder).parts
-        source, partition = ".".join(place[:2]), place[2] if len(place) > 2 else None
-        standing = {m.snapshot_id for m in (store.current(source, partition), store.previous(source, partition)) if m}
-        for path in sorted(ledger.parent.glob("*.json")):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if path.stem in standing | needed or manifest["fetched_at"] >= oldest:
-                kept_bodies |= {part["sha256"] for part in manifest["parts"]}
-            else:
-                gone.append((path, lake.path(source, partition, path.stem)))
+    for path, manifest, stands in _manifests(store):
+        if manifest is None:
+            unread.append(path)
+            if not is_dry_run:
+                path.rename(path.with_suffix(".damaged"))
+            yield f"DAMAGED manifest, written again when its content comes again: {path}"
+        elif stands or manifest.snapshot_id in needed or manifest.fetched_at >= oldest:
+            kept_bodies |= {part.sha256 for part in manifest.parts}
+        else:
+            gone.append((path, lake.path(manifest.source, manifest.partition, manifest.snapshot_id)))
+    if unread:  # nobody knows what they were made from
+        yield f"no snapshot goes this time, since {len(unread)} file(s) that may need one cannot be read: {unread[0]}"
+        return
     for path, rows in gone:
         if not is_dry_run:
             lake.remove(rows)

@@ -25,7 +25,7 @@ def main() -> int:
     try:
         settings = Settings.from_env()
         came = replay(settings.data_dir, settings.warehouse, all_layers(), parser.parse_args().release)
-    except (NoSuchRelease, CorruptSnapshot, FileNotFoundError, SettingsError, duckdb.IOException) as error:
+    except (NoSuchRelease, CorruptSnapshot, SettingsError, duckdb.IOException) as error:
         console.print(f"[red]{error}[/red]")
         return 2
     console.print(f"Made again: {came.path}")

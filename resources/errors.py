@@ -252,11 +252,11 @@ class BrokenFile(SourceError):
 
 
 class CorruptSnapshot(RestorationError):
-    """A stored blob is not what its checksum says."""
+    """A stored body is not what its checksum says, or a manifest cannot be read."""
 
     def __init__(self, sha256: str, path: str) -> None:
         self.sha256, self.path = sha256, path
-        super().__init__(f"stored bytes at {path} do not have the checksum {sha256}; delete the file and fetch again")
+        super().__init__(f"stored bytes at {path} are not what was stored as {sha256}; delete the file and fetch again")
 
 
 class CorruptWarehouse(RestorationError):

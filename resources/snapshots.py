@@ -21,6 +21,7 @@ from typing import Any
 import zstandard
 
 from resources.errors import CorruptSnapshot, Shrunk, SourceError, UnsafeName
+from resources.lines import add_line, read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -223,11 +224,7 @@ class SnapshotStore:
     def attempts(self, source: str, partition: str | None = None) -> list[Attempt]:
         """Every attempt, oldest first."""
         path = self._home(source, partition) / "ledger.jsonl"
-        if not path.exists():
-            return []
-        attempts = [
-            a for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if (a := _attempt(line, path))
-        ]
+        attempts = [a for entry in read_lines(path) if (a := _attempt(entry, path))]
         return [a for a in attempts if self.until is None or a.at <= self.until]
 
     def partitions(self, source: str) -> list[str]:
@@ -237,22 +234,31 @@ class SnapshotStore:
         return [t for t in tried if self.until is None or self.attempts(source, t)]
 
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
-        """The last good snapshot."""
+        """The last good snapshot; the one before it where its manifest cannot be read, which the log tells.
+
+        With `until` there is no other: raises CorruptSnapshot.
+        """
         standing: list[str] = []
         for attempt in self.attempts(source, partition):
             if attempt.outcome == "corrupt":
                 standing = [s for s in standing if s != attempt.snapshot_id]
             elif attempt.outcome != "failed" and attempt.snapshot_id:
                 standing.append(attempt.snapshot_id)
-        return self.manifest(source, partition, standing[-1]) if standing else None
+        for snapshot_id in dict.fromkeys(reversed(standing)):
+            try:
+                return self.manifest(source, partition, snapshot_id)
+            except CorruptSnapshot as error:
+                if self.until is not None:
+                    raise
+                logger.warning("%s; the snapshot before it stands", error)
+        return None
 
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
         ids = [a.snapshot_id or "" for a in self.attempts(source, partition) if a.outcome == "new"]
         now = self.current(source, partition)
-        home = self._home(source, partition)
         earlier = [
-            i for i in ids if now and i != now.snapshot_id and (home / f"{i}.json").exists()
+            i for i in ids if now and i != now.snapshot_id and self.has_manifest(source, partition, i)
         ]  # old ones may be let go
         return self.manifest(source, partition, earlier[-1]) if earlier else None
 
@@ -260,14 +266,25 @@ class SnapshotStore:
         """Rows of a snapshot that was committed once; None where there is none of that name."""
         try:
             return self.manifest(source, partition, snapshot_id).rows
-        except FileNotFoundError:
+        except CorruptSnapshot:
             return None
 
     def manifest(self, source: str, partition: str | None, snapshot_id: str) -> Manifest:
-        """The manifest of one snapshot."""
+        """The manifest of one snapshot. Raises CorruptSnapshot for one that is not there or cannot be read."""
         path = self._home(source, partition) / f"{snapshot_id}.json"
-        fields = json.loads(path.read_text())
-        return Manifest(**fields | {"parts": [Part(**p) for p in fields["parts"]]})
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return Manifest(**fields | {"parts": [Part(**p) for p in fields["parts"]]})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CorruptSnapshot(snapshot_id, str(path)) from error
+
+    def has_manifest(self, source: str, partition: str | None, snapshot_id: str) -> bool:
+        """Whether a snapshot was committed once and its manifest can be read."""
+        try:
+            self.manifest(source, partition, snapshot_id)
+        except CorruptSnapshot:
+            return False
+        return True
 
     def _write_manifest(self, manifest: Manifest) -> None:
         path = self._home(manifest.source, manifest.partition) / f"{manifest.snapshot_id}.json"
@@ -312,7 +329,7 @@ class SnapshotStore:
             draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts, draft.tls_verified,
             columns,
         )  # fmt: skip
-        if not (self._home(source, partition) / f"{manifest.snapshot_id}.json").exists():
+        if not self.has_manifest(source, partition, manifest.snapshot_id):
             self._write_manifest(manifest)  # else the source went back to an earlier state: its manifest stands
         self._note(source, partition, Attempt(now, "new", manifest.snapshot_id))
         return manifest, True
@@ -322,14 +339,7 @@ class SnapshotStore:
         self._note(source, partition, Attempt(_now(), "failed", None, type(error).__name__, str(error)))
 
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
-        home = self._home(source, partition)
-        home.mkdir(parents=True, exist_ok=True)
-        path = home / "ledger.jsonl"
-        line = json.dumps(asdict(attempt), ensure_ascii=False) + "\n"
-        with path.open("a", encoding="utf-8") as ledger:
-            ledger.write(line if _ends_whole(path) else "\n" + line)
-            ledger.flush()
-            os.fsync(ledger.fileno())
+        add_line(self._home(source, partition) / "ledger.jsonl", asdict(attempt))
 
     def condemn(
         self, source: str, partition: str | None, manifest: Manifest, error: CorruptSnapshot
@@ -372,24 +382,13 @@ def refuse_unsafe(source: str, name: str) -> str:
     return name
 
 
-def _attempt(line: str, path: Path) -> Attempt | None:
-    """A line of a ledger; None for one that was torn when a disk was full or a machine stopped, which the log tells."""
-    if not line.strip("\0 "):
-        return None
+def _attempt(entry: dict[str, Any], path: Path) -> Attempt | None:
+    """An entry of a ledger; None for one that is no attempt, which the log tells."""
     try:
-        return Attempt(**json.loads(line))
-    except (ValueError, TypeError):
-        logger.warning("a torn line in %s is passed over: %r", path, line[:80])
+        return Attempt(**entry)
+    except TypeError:
+        logger.warning("a line in %s is no attempt, and passed over: %r", path, str(entry)[:80])
         return None
-
-
-def _ends_whole(path: Path) -> bool:
-    """Whether the last line was written to its end."""
-    with path.open("rb") as ledger:
-        if not ledger.seek(0, os.SEEK_END):
-            return True
-        ledger.seek(-1, os.SEEK_END)
-        return ledger.read(1) == b"\n"
 
 
 def _now() -> str:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import orjson
 from assets.exports.ferm import PAYLOADS, ferm_settings
 from resources.errors import RedirectRefused, Refused, SourceError, TokenRequired, TransientSourceError
 from resources.http import Http
+from resources.lines import add_line, read_lines
 
 BOOK = "sent.jsonl"
 KEY_VARIABLE = "RESTAURACION_FERM_API_KEY"
@@ -68,10 +67,8 @@ class SentBook:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                entry = json.loads(line)
-                self.last[entry["initiative_id"]] = entry
+        for entry in read_lines(path):
+            self.last[entry["initiative_id"]] = entry
 
     def note(self, initiative_id: str, sha256: str, event: str, ferm_id: str | None = None, reason: str = "") -> None:
         """Add a line and see it on the disk before anything else happens."""
@@ -79,11 +76,7 @@ class SentBook:
             "initiative_id": initiative_id, "event": event, "ferm_id": ferm_id, "sha256": sha256, "reason": reason,
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        add_line(self.path, entry)
         self.last[initiative_id] = entry
 
     def state(self, initiative_id: str, sha256: str) -> tuple[State, str | None]:

@@ -141,7 +141,7 @@ def test_a_damaged_programme_code_goes_to_quarantine(
     frame.with_columns(
         PROGRAMA_PPTO=pl.when(pl.col("row") == line["row"]).then(pl.lit(code)).otherwise(pl.col("PROGRAMA_PPTO"))
     ).drop("row").write_csv(path, quote_style="always")
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     rows = pipeline.query(
         "select reason_es, json_extract_string(record, 'programme_code'), json_extract(record, 'accrued_pen')::decimal(18,2)"
@@ -163,7 +163,7 @@ def test_a_polygon_that_crosses_itself_is_repaired_and_marked(make_pipeline: Mak
     first = next(i for i in range(1, len(ring) - 2) if crosses_itself(ring, i))
     ring[first], ring[first + 1] = ring[first + 1], ring[first]
     change_feature(own_world, "minam_polygons", row, geometry=orjson.dumps({"rings": [ring]}).decode())
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     rows = pipeline.query(
         "select is_repaired, geometry_ha, source_ha, net_ha from core.areas where source_record_id = ?", was["COD_INIC"]
@@ -179,7 +179,7 @@ def test_swapped_axes_go_to_quarantine(make_pipeline: MakePipeline, own_world: W
     was = change_feature(own_world, "minam_polygons", row)
     rings = [[[y, x] for x, y in ring] for ring in json.loads(str(was["geometry"]))["rings"]]
     change_feature(own_world, "minam_polygons", row, geometry=orjson.dumps({"rings": rings}).decode())
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     found = reasons(pipeline, str(was["COD_INIC"]))
     assert any("coordenadas están invertidas" in reason for reason in found)
@@ -195,7 +195,7 @@ def test_a_ubigeo_that_lost_its_zero_gets_it_back(make_pipeline: MakePipeline, o
         & pl.col("COD_INIC").is_in(counts.implode())
     ).row(0, named=True)
     change_feature(own_world, "minam_polygons", row["row"], UBIGEO=row["UBIGEO"][1:])
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     rows = pipeline.query(
         "select ubigeo, ubigeo_at_source, is_ubigeo_repaired from staging.std_initiatives where source_record_id = ?",
@@ -210,7 +210,7 @@ def test_a_record_without_a_polygon_and_with_an_unknown_ubigeo_cannot_be_placed(
 ) -> None:
     row = good_row(own_world)
     was = change_feature(own_world, "minam_polygons", row, geometry=None, UBIGEO="999999")
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     assert any("no se puede ubicar" in reason for reason in reasons(pipeline, str(was["COD_INIC"])))
 
@@ -218,7 +218,7 @@ def test_a_record_without_a_polygon_and_with_an_unknown_ubigeo_cannot_be_placed(
 def test_an_unknown_status_goes_to_quarantine_with_its_areas(make_pipeline: MakePipeline, own_world: World) -> None:
     row = good_row(own_world)
     was = change_feature(own_world, "minam_polygons", row, ESTADO=7)
-    pipeline = make_pipeline(own_world)
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
     assert pipeline.run(), pipeline.errors()
     found = reasons(pipeline, str(was["COD_INIC"]))
     assert any("estado no es ninguno" in reason for reason in found)

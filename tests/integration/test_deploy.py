@@ -19,7 +19,7 @@ from pipelines.definitions import build_definitions
 from pipelines.doctor import examine
 from pipelines.jobs import year_range_tags
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline, free_port
+from tests.conftest import MakePipeline, Pipeline, free_port, keys_without_exports
 from tests.integration.test_survival import contents, everything_holds, flip
 
 ROOT = Path(__file__).parents[2]
@@ -74,13 +74,14 @@ def test_the_same_definitions_run_with_postgresql(
     shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres)
     monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", str(tmp_path / "logs"))
-    job = build_definitions(pipeline.settings).resolve_job_def("nightly")
+    definitions = build_definitions(pipeline.settings)
+    job, keys = definitions.resolve_job_def("nightly"), keys_without_exports(definitions)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert "Postgres" in type(instance.run_storage).__name__
         for _ in range(2):
             done = job.execute_in_process(
                 instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}, asset_selection=keys,
             )  # fmt: skip
             assert done.success
         runs = instance.get_runs()
@@ -156,6 +157,11 @@ def test_deploy_files_hold_together() -> None:
         for address in service.get("ports", []):
             assert address.startswith("127.0.0.1:"), "the UI has no users of its own"
         assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
+    kept_out, unversioned = (
+        {line.removeprefix("**/").strip() for line in (ROOT / name).read_text().splitlines()}
+        for name in (".dockerignore", ".gitignore")
+    )
+    assert unversioned | {".git/"} <= kept_out, "secrets, data and this machine's environment stay out of an image"
     for unit in sorted((ROOT / "deploy" / "systemd").glob("*.service")):
         text = unit.read_text()
         for said in ("User=restauracion", "NoNewPrivileges=yes", "ProtectSystem=strict", "KillMode=control-group"):
@@ -168,7 +174,7 @@ def test_deploy_files_hold_together() -> None:
 
 
 def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
-    make_pipeline: MakePipeline, world: World
+    make_pipeline: MakePipeline, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     found = {f.subject: f for f in examine(pipeline.settings)}
@@ -179,8 +185,9 @@ def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
     pipeline.servers.faults.by_path["MapServer"] = lambda request, response: Response(status_code=503)
     (pipeline.data_dir / "snapshots").chmod(0o777)
     (pipeline.data_dir / "ORIGIN").write_text("live\n")
+    monkeypatch.setenv("RESTAURACION_WEBHOOK_URL_FILE", str(pipeline.data_dir / "nowhere"))
     wrong = {f.subject: f for f in examine(pipeline.settings) if f.is_good is False}
-    assert set(wrong) >= {"published file", "rights", "origin", "geoservidorperu.minam.gob.pe"}
+    assert set(wrong) >= {"published file", "rights", "origin", "who is told", "geoservidorperu.minam.gob.pe"}
     assert "HTTP 503" in wrong["geoservidorperu.minam.gob.pe"].told
     assert all(f.todo for f in wrong.values())
 

@@ -120,6 +120,17 @@ def test_the_key_follows_no_redirect(folder: Path, http: Http, registry: Sandbox
     assert all("elsewhere" not in address for address in registry.faults.requests)
 
 
+def test_a_torn_line_of_the_book_is_passed_over_and_nothing_goes_twice(
+    folder: Path, http: Http, registry: SandboxServers
+) -> None:
+    push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    book = folder / BOOK
+    book.write_text(book.read_text()[:-40])  # the answer to the last one was not written to its end
+    done = push(folder, SentBook(book), http, SANDBOX_KEY, is_dry_run=False)
+    assert (done.sent, done.planned["unsure"], done.planned["unchanged"]) == (0, 1, 19)
+    assert len(registry.registry.projects) == 20
+
+
 def test_an_answer_without_an_id_counts_as_unsure(folder: Path, http: Http, registry: SandboxServers) -> None:
     registry.faults.by_path["/api/projects"] = lambda request, response: JSONResponse({"status": "ok"}, 201)
     done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)

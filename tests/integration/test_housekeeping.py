@@ -42,6 +42,11 @@ def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeli
     assert len(list((pipeline.data_dir / "snapshots" / "ferm" / "initiatives").glob("*.json"))) == 3
     assert list(housekeep(pipeline.settings)) == [], "the releases that were kept need all of them"
     releases = sorted(pipeline.settings.warehouse.releases.glob("*.duckdb"), key=lambda p: p.stat().st_mtime)
+    whole = releases[0].read_bytes()
+    releases[0].write_bytes(whole[:4000])
+    said = list(housekeep(pipeline.settings, is_dry_run=False))
+    assert [line.split(":")[0].partition(",")[0] for line in said] == ["DAMAGED release", "no snapshot goes this time"]
+    assert files_of(pipeline.data_dir / "snapshots") == before, "nobody knows what a damaged release needs"
     releases[0].unlink()
     said = list(housekeep(pipeline.settings))
     assert len([line for line in said if line.startswith("snapshot ferm")]) == 1, said

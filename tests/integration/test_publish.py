@@ -66,8 +66,7 @@ def test_a_failing_blocking_check_leaves_the_file_byte_for_byte(make_pipeline: M
 
 
 def test_nothing_new_recomputes_nothing(make_pipeline: MakePipeline, world: World) -> None:
-    pipeline = make_pipeline(world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(world, after_a_good_night=True)
     first = pipeline.query("select release_id, fingerprint, published_at, verified_at from meta.releases")
     assert pipeline.run(), pipeline.errors()
     second = pipeline.query("select release_id, fingerprint, published_at, verified_at from meta.releases")
@@ -109,8 +108,7 @@ def test_the_same_input_gives_the_same_tables(make_pipeline: MakePipeline, tmp_p
 
 
 def test_one_mart_from_the_ui_ends_published(make_pipeline: MakePipeline, world: World) -> None:
-    pipeline = make_pipeline(world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(world, after_a_good_night=True)
     with pipeline.rewritten() as con:  # as if an older release had other figures
         con.execute("update marts.progress_to_targets set net_ha = 0")
         con.execute("update meta.model_states set fingerprint = 'older' where table_name = 'marts.progress_to_targets'")
@@ -123,8 +121,7 @@ def test_one_mart_from_the_ui_ends_published(make_pipeline: MakePipeline, world:
 
 
 def test_a_fiscal_year_can_be_read_again_alone(make_pipeline: MakePipeline, world: World) -> None:
-    pipeline = make_pipeline(world)
-    assert pipeline.run(), pipeline.errors()
+    pipeline = make_pipeline(world, after_a_good_night=True)
     asked = len([r for r in pipeline.servers.faults.requests if "2023-Gasto" in r])
     pipeline.run(["raw_mef__budget_execution"], fiscal_years=[2023])
     assert pipeline.last is not None

@@ -334,15 +334,23 @@ def test_with_snapshot_and_lake_damaged_and_the_server_down_the_snapshot_before_
     assert store.current(source).snapshot_id == second.snapshot_id  # type: ignore[union-attr]
 
 
-def test_a_torn_line_of_a_ledger_is_passed_over(make_pipeline: MakePipeline, world: World) -> None:
+def test_torn_lines_of_ledgers_are_passed_over_and_damaged_manifests_written_again(
+    make_pipeline: MakePipeline, world: World
+) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     ledgers = sorted((pipeline.data_dir / "snapshots").rglob("ledger.jsonl"))
     for ledger in ledgers:
         with ledger.open("a") as file:
             file.write('{"at": "2026-11-2')
+    torn = [path for ledger in ledgers[::3] for path in ledger.parent.glob("*.json")]
+    whole = [json.loads(path.read_text())["parts"] for path in torn]
+    for path in torn:
+        path.write_bytes(path.read_bytes()[:200])
     assert pipeline.run(), pipeline.errors()
     for ledger in ledgers:
-        assert json.loads(ledger.read_text().splitlines()[-1])["outcome"] == "unchanged"
+        last = json.loads(ledger.read_text().splitlines()[-1])
+        assert last["outcome"] == ("new" if ledger in ledgers[::3] else "unchanged"), ledger
+    assert [len(json.loads(path.read_text())["parts"]) for path in torn] == [len(parts) for parts in whole]
     assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
 
 
@@ -368,11 +376,15 @@ def test_a_clock_that_goes_back_a_year_does_not_turn_the_order_of_releases(
     ) == [(3,)]
 
 
-def test_a_run_across_midnight_and_new_year_has_one_day(make_pipeline: MakePipeline, world: World) -> None:
-    pipeline = make_pipeline(world)
+def test_a_run_across_midnight_and_new_year_has_one_day(make_pipeline: MakePipeline, own_world: World) -> None:
+    pipeline = make_pipeline(own_world, after_a_good_night=True)
+    path = own_world.files / "ferm.json"
+    path.write_text(path.read_text().replace("Restaura", "Recupera", 1))
     with time_machine.travel(dt.datetime(2027, 1, 1, 4, 59, 57, tzinfo=dt.UTC)):  # three seconds to midnight in Lima
         assert pipeline.run(), pipeline.errors()
-    ((release, as_of, published),) = pipeline.query("select release_id, as_of, published_at from meta.releases")
+    release, as_of, published = pipeline.query(
+        "select release_id, as_of, published_at from meta.releases order by published_at"
+    )[-1]
     assert published.astimezone(dt.UTC).date() == dt.date(2027, 1, 1)
     assert as_of in {dt.date(2026, 12, 31), dt.date(2027, 1, 1)}
     assert release.startswith(f"{as_of}-")

@@ -92,3 +92,21 @@ def test_fiscal_years_have_ledgers_of_their_own(store: SnapshotStore) -> None:
 def test_errors_have_one_root() -> None:
     assert issubclass(SourceError, RestorationError)
     assert issubclass(CorruptSnapshot, RestorationError)
+
+
+def test_where_a_manifest_is_damaged_the_snapshot_before_stands_until_it_comes_again(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
+    commit(store, draft_of(store, b"old"))
+    commit(store, draft_of(store, b"young"))
+    now = store.current("minam.x")
+    assert now
+    path = tmp_path / "minam" / "x" / f"{now.snapshot_id}.json"
+    path.write_text(path.read_text()[:100])
+    standing = store.current("minam.x")
+    assert standing
+    assert standing.snapshot_id == draft_of(store, b"old").snapshot_id
+    with pytest.raises(CorruptSnapshot, match=now.snapshot_id):  # what was then cannot be told from what is left
+        SnapshotStore(tmp_path, until=store.attempts("minam.x")[-1].at).current("minam.x")
+    assert commit(store, draft_of(store, b"young"))
+    assert store.current("minam.x") == store.manifest("minam.x", None, now.snapshot_id)

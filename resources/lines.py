@@ -1,0 +1,51 @@
+"""Books of one JSON object a line, added to and never rewritten: ledgers of snapshots, what was sent.
+
+Belongs here: adding a line that is on the disk before anything else happens, and reading past a torn one. Does not: what lines say.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+def add_line(path: Path, entry: dict[str, Any]) -> None:
+    """Add an entry, on a line of its own even where the one before was torn; on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(entry, ensure_ascii=False) + "\n"
+    with path.open("a", encoding="utf-8") as book:
+        book.write(line if _ends_whole(path) else "\n" + line)
+        book.flush()
+        os.fsync(book.fileno())
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Every whole entry, oldest first. A line torn when a disk was full or a machine stopped is passed over, which the log tells."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.strip("\0 "):
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict):
+            yield entry
+        else:
+            logger.warning("a torn line in %s is passed over: %r", path, line[:80])
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line was written to its end."""
+    with path.open("rb") as book:
+        if not book.seek(0, os.SEEK_END):
+            return True
+        book.seek(-1, os.SEEK_END)
+        return book.read(1) == b"\n"
