@@ -53,7 +53,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "-l",
         str(folder / "log"),
         "-o",
-        f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}",
+        f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off",
         "start",
     )
     run(str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "dagster", "dagster")
@@ -69,7 +69,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_the_same_definitions_run_with_postgresql(
     postgres: str, make_pipeline: MakePipeline, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """deploy/dagster.yaml as it is: two nights, and the history of both in the database."""
+    """deploy/dagster.yaml as it is: a night and a run of one asset, and the history of both in the database."""
     pipeline = make_pipeline(world, after_a_good_night=True)
     shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres)
@@ -78,17 +78,17 @@ def test_the_same_definitions_run_with_postgresql(
     job, keys = definitions.resolve_job_def("nightly"), keys_without_exports(definitions)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert "Postgres" in type(instance.run_storage).__name__
-        for _ in range(2):
+        for selection in (keys, [dg.AssetKey("stg_ferm__initiatives")]):
             done = job.execute_in_process(
                 instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}, asset_selection=keys,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}, asset_selection=selection,
             )  # fmt: skip
             assert done.success
         runs = instance.get_runs()
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
         event = instance.get_latest_materialization_event(dg.AssetKey("published_warehouse"))
         assert event is not None
-        assert event.run_id == runs[0].run_id
+        assert event.run_id in {run.run_id for run in runs}
 
 
 def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, world: World, tmp_path: Path) -> None:
