@@ -24,7 +24,7 @@ from rich.table import Table
 
 from assets.sources.register import ROOT, SourceLayer, all_layers
 from pipelines.settings import Settings, SettingsError
-from resources.errors import AnotherRun, CertificateProblem, RestorationError, SourceError
+from resources.errors import AnotherRun, CertificateProblem, RestorationError, SourceError, first_line
 from resources.http import Http
 from resources.notifications import Notifier
 from resources.run_lock import RunLock
@@ -179,7 +179,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "PostgreSQL",
                 is_good=False,
-                told=f"{where}: {str(error).splitlines()[0]}",
+                told=f"{where}: {first_line(error)}",
                 todo="start it, or check DAGSTER_POSTGRES_URL",
             )
 

@@ -159,7 +159,7 @@ def _causes(error: object) -> tuple[set[str], str]:
     names, message = set(), ""
     while error is not None:
         names.add(str(getattr(error, "cls_name", "")))
-        message = str(getattr(error, "message", error)).strip().splitlines()[0]
+        message = errors.first_line(error)
         error = getattr(error, "cause", None)
     return names, message
 

@@ -26,7 +26,7 @@ from pipelines.definitions import build_definitions
 from pipelines.incidents import after_run
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings, SettingsError
-from resources.errors import MixedOrigin
+from resources.errors import MixedOrigin, first_line
 from resources.notifications import Notifier
 
 logger = logging.getLogger("restauracion")
@@ -107,7 +107,7 @@ def _cause(error: object) -> str:
     """The innermost message of a step failure, in one line."""
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip().splitlines()[0]
+    return first_line(error)
 
 
 class Report:

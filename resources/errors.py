@@ -9,6 +9,12 @@ import difflib
 from collections.abc import Sequence
 
 
+def first_line(error: object) -> str:
+    """The first line of an error's message, of an exception or of what Dagster keeps of one; its class where it says nothing."""
+    lines = str(getattr(error, "message", error)).strip().splitlines()
+    return lines[0] if lines else str(getattr(error, "cls_name", None) or type(error).__name__)
+
+
 class RestorationError(Exception):
     """Root of this project's own errors."""
 

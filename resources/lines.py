@@ -29,7 +29,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Every whole entry, oldest first. A line torn when a disk was full or a machine stopped is passed over, which the log tells."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         if not line.strip("\0 "):
             continue
         try:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from resources.errors import BrokenFile, UnexpectedFormat
+from resources.errors import BrokenFile, UnexpectedFormat, first_line
 from resources.http import refuse_web_page
 
 TABLES = {".xlsx", ".csv"}
@@ -55,7 +55,7 @@ def _excel(source: str, body: bytes, name: str, sheet: str | None) -> pl.DataFra
             return pl.DataFrame()
         frame = book.load_sheet(sheet or 0, dtypes="string").to_polars()
     except Exception as error:
-        raise BrokenFile(source, name, str(error).splitlines()[0]) from error
+        raise BrokenFile(source, name, first_line(error)) from error
     return _without_blank_rows(frame.select(pl.all().cast(pl.String)))
 
 

@@ -23,7 +23,7 @@ from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
-from resources.errors import CorruptWarehouse, PublishRefused
+from resources.errors import CorruptWarehouse, PublishRefused, first_line
 
 FILE_NAME = "restauracion.duckdb"
 KEPT_RELEASES = 7
@@ -144,7 +144,7 @@ class WarehouseFiles:
             with duckdb.connect(str(path), read_only=True) as con:
                 con.execute("select count(*) from meta.releases").fetchone()
         except (OSError, duckdb.Error) as error:
-            return str(error).splitlines()[0]
+            return first_line(error)
         return None
 
     def mend(self) -> str | None:
