@@ -26,12 +26,11 @@ def column_lineage(model: Model, columns_of: Mapping[str, list[str]]) -> dict[st
         layer, name = table.split(".")
         schema.setdefault(layer, {})[name] = dict.fromkeys(columns_of.get(table, []), "varchar")
     query = qualify(model.query.copy(), schema=schema, dialect="duckdb", validate_qualify_columns=False, identify=False)
-    scope = build_scope(query)
+    nodes = lineage(None, query, schema, scope=build_scope(query), dialect="duckdb", trim_selects=False, copy=False)
     found: dict[str, list[tuple[str, str]]] = {}
     for column in model.about.columns:
-        node = lineage(column.name, query, schema=schema, scope=scope, dialect="duckdb", copy=False)
         pairs = set()
-        for leaf in node.walk():
+        for leaf in nodes[column.name].walk():
             if isinstance(leaf.expression, exp.Table) and leaf.expression.db:
                 pairs.add((f"{leaf.expression.db}.{leaf.expression.name}", leaf.name.split(".")[-1].strip('"')))
         found[column.name] = sorted(pairs)
