@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from assets.replay import NoSuchRelease, differences, replay
 from assets.sources.register import all_layers
 from resources.errors import CorruptSnapshot
 from sandbox.catalogue import SERVICES
+from sandbox.servers.app import SandboxServers
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline, digest
+from tests.conftest import MakePipeline, Pipeline, digest, settings_for
 
 
 def raise_accrued(world: World, year: int, amount: int) -> None:
@@ -119,17 +121,29 @@ def test_unchanged_bytes_are_no_new_snapshot_and_nothing_is_recomputed(
     assert releases == [(1,)], "the release is the same, only looked at again"
 
 
+@pytest.fixture(scope="module")
+def moved(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The good night, and one after a revised year and fewer polygons; their servers have stopped."""
+    folder = tmp_path_factory.mktemp("moved")
+    shutil.copytree(good_night.data_dir, folder / "data", symlinks=True)
+    shutil.copytree(world.folder, folder / "world")
+    changed = World(folder / "world")
+    raise_accrued(changed, 2021, 7)
+    frame = pl.read_parquet(changed.layers / "minam_polygons.parquet")
+    frame.head(int(frame.height * 0.95)).write_parquet(changed.layers / "minam_polygons.parquet")
+    with SandboxServers(changed) as servers:
+        settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
+        pipeline = Pipeline(folder / "data", servers, settings)
+        assert pipeline.run(), pipeline.errors()
+    return pipeline
+
+
 @pytest.fixture
-def two_releases(make_pipeline: MakePipeline, own_world: World) -> Pipeline:
-    first = make_pipeline(own_world, after_a_good_night=True)
-    raise_accrued(own_world, 2021, 7)
-    frame = pl.read_parquet(own_world.layers / "minam_polygons.parquet")
-    frame.head(int(frame.height * 0.95)).write_parquet(own_world.layers / "minam_polygons.parquet")
-    second = make_pipeline(own_world, data_dir=first.data_dir)
-    assert second.run(), second.errors()
-    for servers in (first.servers, second.servers):
-        servers.stop()
-    return second
+def two_releases(moved: Pipeline, tmp_path: Path) -> Pipeline:
+    """A copy that a test may damage."""
+    shutil.copytree(moved.data_dir, tmp_path / "data", symlinks=True)
+    hosts = moved.servers.write_hosts(tmp_path / "hosts.json")
+    return Pipeline(tmp_path / "data", moved.servers, settings_for(tmp_path / "data", hosts))
 
 
 def test_any_release_is_made_again_from_its_snapshots_with_no_network(two_releases: Pipeline, tmp_path: Path) -> None:

@@ -34,8 +34,7 @@ def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeli
     path, text = own_world.files / "ferm.json", (own_world.files / "ferm.json").read_text()
     for number in range(2):
         path.write_text(text.replace("Restaura", f"Restaura {number}", 1))
-        pipeline.run(["raw_ferm__initiatives"])
-        pipeline.run(["stg_ferm__initiatives", "quality_source_status"])
+        pipeline.run(["raw_ferm__initiatives", "stg_ferm__initiatives", "quality_source_status"])
     aged(pipeline, 1000)
     store = SnapshotStore(pipeline.data_dir / "snapshots")
     before = files_of(pipeline.data_dir / "snapshots")

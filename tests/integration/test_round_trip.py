@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,9 @@ class Trip:
 
 
 @pytest.fixture(scope="module")
-def trip(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trip]:
+def trip(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trip]:
     folder = tmp_path_factory.mktemp("trip")
+    shutil.copytree(good_night.data_dir, folder / "data", symlinks=True)
     path = folder / "data" / "inbox" / "gore_prueba" / "iniciativas.xlsx"
     with SandboxServers(world) as servers:
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
