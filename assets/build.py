@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from assets.inputs import Inputs, digest
 from assets.linkage.decisions import DecisionBook
@@ -21,6 +22,7 @@ from expectations.contracts import read_contract
 from expectations.quarantine import RECORDS, enforce
 from expectations.results import Outcome, recorded
 from expectations.waivers import in_force, read_waivers
+from resources.errors import PublishRefused
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles, connect
@@ -30,12 +32,21 @@ MACROS = FOLDER / "macros.sql"
 
 @dataclass(frozen=True)
 class Built:
-    """What came of one model. `is_reused`: nothing it depends on changed since the published release."""
+    """What came of one model. `is_reused`: nothing it depends on changed since the published release.
+
+    `fingerprint` tells this version of the model from every other.
+    """
 
     rows: int
+    fingerprint: str
     is_reused: bool
     outcomes: list[Outcome]
     lineage: dict[str, list[tuple[str, str]]]
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a blocking check fails on it."""
+        return any(o.is_blocking and not o.passed for o in self.outcomes)
 
 
 class BuildSession:
@@ -59,10 +70,10 @@ class BuildSession:
         self.path = files.start_build(run_id)
         self.con = connect(self.path)
         self.pending: set[str] | None = None
+        self.built: dict[str, Built] = {}
         try:
             self._prepare()
-            base = files.published if self.base else None
-            self.inputs = Inputs(self.con, store, lake, layers, base)
+            self.inputs = Inputs(self.con, store, lake, layers)
         except BaseException:
             self.close()
             raise
@@ -89,12 +100,16 @@ class BuildSession:
 
     def fingerprint(self, model: Model) -> str:
         """What the model would be made from now. Raises NoSnapshot or ModelError where something upstream is missing."""
-        upstream = {table: self.inputs.fingerprint(table) for table in model.inputs}
+        upstream = {
+            table: self.inputs.fingerprint(table) for table in model.inputs if not table.startswith("previous.")
+        }
         for table in upstream_of(model):
             state = self._state(table)
             if state is None:
                 raise runner.ModelError(f"{model.table}: {table} is not built yet; materialise it first")
             upstream[table] = state[0]
+        if model.reads_previous:
+            upstream["previous"] = self._release_before()[0]
         upstream["macros"] = digest(MACROS.read_bytes())
         if model.is_step:
             upstream["step"] = self.steps[model.table].fingerprint(self.con, self.as_of)
@@ -107,25 +122,67 @@ class BuildSession:
         return model.fingerprint(upstream)
 
     def build(self, table: str) -> Built:
-        """Make one model unless nothing it comes from has changed, and hold it to its contract."""
-        model = self.models[table]
-        fingerprint = self.fingerprint(model)
+        """Make one model unless nothing it comes from has changed, and hold it to its contract.
+
+        What it reads is made first where that is not current: a run of some models, or one that goes on after a failure, must
+        not build on tables of an older night. Raises PublishRefused where such a table fails a blocking check.
+        """
+        if table not in self.built:
+            model = self.models[table]
+            for needed in sorted(upstream_of(model)):
+                if self.build(needed).is_blocked:
+                    raise PublishRefused(f"{table} is not built: " + "; ".join(self.blocking_failures()))
+            self.built[table] = self._build(model)
+        return self.built[table]
+
+    def bring_up_to_date(self) -> list[str]:
+        """Make every model that is not current, whatever this run was asked for; returns those that were made just now."""
+        self.built = {}
+        return [table for table in self.models if not self.build(table).is_reused]
+
+    def _build(self, model: Model) -> Built:
+        table, fingerprint = model.table, self.fingerprint(model)
         state = self._state(table)
         if state and state[0] == fingerprint:
             return Built(
-                state[1], is_reused=True, outcomes=recorded(self.con, table), lineage=self._stored_lineage(table)
-            )
+                state[1], fingerprint, is_reused=True, outcomes=recorded(self.con, table), lineage=self._stored_lineage(table)
+            )  # fmt: skip
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
+        previous = self._release_before()[1] if model.reads_previous else None
         for source in sorted(model.inputs):
-            self.inputs.attach(source)
+            self.inputs.attach(source, previous)
         select = self.steps[table].make(self.con, self.as_of, model.sql) if model.is_step else None
         rows = runner.build(self.con, model, select)
         contract = model.about.contract
         outcomes = enforce(self.con, table, read_contract(contract), self.as_of, self.waivers) if contract else []
         lineage = self._store_lineage(model)
         self.con.execute("insert into meta.model_states values (?, ?, ?)", [table, fingerprint, rows])
-        return Built(rows, is_reused=False, outcomes=outcomes, lineage=lineage)
+        return Built(rows, fingerprint, is_reused=False, outcomes=outcomes, lineage=lineage)
+
+    def release_fingerprint(self) -> str:
+        """Names the data of a release, once every table of it is current."""
+        states = self.con.execute(
+            "select table_name, fingerprint from meta.model_states where list_contains(?, table_name) order by all",
+            [sorted(runner.release_tables(self.models))],
+        ).fetchall()
+        return digest(repr(states).encode())
+
+    def _release_before(self) -> tuple[str, Path | None]:
+        """Name and file of the release that this one is compared with.
+
+        The published one, or where tonight's data are the same the one before it. No file where there was none, or where it is
+        not kept any more.
+        """
+        known = self.con.execute(
+            "select release_id, fingerprint from meta.releases order by published_at desc limit 2"
+        ).fetchall()
+        if known and known[0][1] != self.release_fingerprint():
+            return str(known[0][0]), self.files.published
+        if len(known) < 2:
+            return "", None
+        kept = self.files.releases / f"{known[1][0]}.duckdb"
+        return str(known[1][0]), kept if kept.exists() else None
 
     def _columns_of(self) -> dict[str, list[str]]:
         rows = self.con.execute(

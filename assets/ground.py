@@ -20,7 +20,6 @@ from resources.warehouse import put_frame
 Box = tuple[float, float, float, float]
 MOST_VERTICES = 256
 _SMALLEST = 0.01  # metres; corners crowded closer than this are cut no further
-_VERSION = "1"  # raise when tiles come out differently
 
 
 def tiles(shapes: Iterable[BaseGeometry]) -> tuple[list[BaseGeometry], list[int]]:
@@ -61,10 +60,6 @@ def _halves(west: float, south: float, east: float, north: float) -> tuple[Box, 
 
 class GroundTiles(Step):
     """Layers in tiles."""
-
-    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
-        """Of the way of cutting alone."""
-        return f"{_VERSION} {MOST_VERTICES}"
 
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Cut what the query gives; its columns are carried on to every tile."""

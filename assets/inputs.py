@@ -27,16 +27,12 @@ _READER_VERSION = "2"  # raise when reading of stored bodies changes, so that mo
 
 
 class Inputs:
-    """The catalogs `raw`, `seeds` and `previous` of one build connection; all live in memory and never reach the file.
-
-    `base` is the file of the release before this one, whose tables are `previous.<layer>__<name>`.
-    """
+    """The catalogs `raw`, `seeds` and `previous` of one build connection; all live in memory and never reach the file."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer],
-        base: Path | None = None,
-    ) -> None:  # fmt: skip
-        self.con, self.store, self.lake, self.layers, self.base = con, store, lake, layers, base
+        self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer]
+    ) -> None:
+        self.con, self.store, self.lake, self.layers = con, store, lake, layers
         self._attached: set[str] = set()
         for catalog in ("raw", "seeds", "previous"):
             con.execute(f"attach ':memory:' as {catalog}")
@@ -50,8 +46,11 @@ class Inputs:
         found = [(p, self.store.current(layer.source, p)) for p in self._partitions(layer)]
         return [(p, manifest) for p, manifest in found if manifest is not None]
 
-    def attach(self, table: str) -> None:
-        """Make one raw table or seed readable, just before use: sources are read after the session was opened."""
+    def attach(self, table: str, previous: Path | None = None) -> None:
+        """Make one raw table or seed readable, just before use: sources are read after the session was opened.
+
+        `previous` is the file of the release before, whose tables are `previous.<layer>__<name>`.
+        """
         if table == "raw.source_status":
             put_frame(self.con, table, self._source_status())
         elif table == "raw.source_shape":
@@ -61,18 +60,18 @@ class Inputs:
         elif table.startswith("raw."):
             self._attach_layer(self._layer_of(table))
         elif table.startswith("previous."):
-            self._attach_previous(table)
+            self._attach_previous(table, previous)
         elif table not in self._attached:
             put_frame(self.con, table, seeds.read_seed(table.split(".")[1]))
             self._attached.add(table)
 
-    def _attach_previous(self, table: str) -> None:
+    def _attach_previous(self, table: str, file: Path | None) -> None:
         """A table as the release before had it; with none, or none of that name, an empty one of today's columns."""
         layer, name = table.removeprefix("previous.").split("__")
         today = load_models()[f"{layer}.{name}"].about.columns
         there: list[str] = []
-        if self.base:
-            self.con.execute(f"attach {_literal(str(self.base))} as base_file (read_only)")
+        if file:
+            self.con.execute(f"attach {_literal(str(file))} as base_file (read_only)")
             there = [
                 row[0]
                 for row in self.con.execute(
@@ -84,7 +83,7 @@ class Inputs:
         columns = ", ".join(f'cast({_quoted(c.name, there)} as {c.type}) as "{c.name}"' for c in today)
         origin = f" from base_file.{layer}.{name}" if there else " where false"
         self.con.execute(f"create or replace table {table} as select {columns}{origin}")
-        if self.base:
+        if file:
             self.con.execute("detach base_file")
 
     def _layer_of(self, table: str) -> SourceLayer:
@@ -192,8 +191,6 @@ class Inputs:
         kind, name = table.split(".")
         if kind == "seeds":
             return digest((seeds.FOLDER / f"{name}.csv").read_bytes())
-        if kind == "previous":
-            return ""  # compared with again only when something of today changes: what changed stays told until then
         if table == "raw.source_status":
             return digest(self._source_status().write_json().encode())
         if table == "raw.source_shape":

@@ -15,10 +15,11 @@ import dagster as dg
 import duckdb
 
 from assets.build import BuildSession, Built, upstream_of
+from assets.exports.release import mark_superseded
 from assets.inputs import TOTALS
 from assets.linkage.decisions import DecisionBook
 from assets.names import OWNERS, PUBLISHED, raw_key, table_key
-from assets.publish import publish
+from assets.publish import Release, publish
 from assets.quality_pages import page_of, write_site
 from assets.sources.register import SourceLayer
 from assets.steps import steps
@@ -29,6 +30,7 @@ from expectations.results import Outcome
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
 
+DATA_VERSION_TAG = "dagster/data_version"
 LIMA = ZoneInfo("America/Lima")  # a release is named by the day in Lima
 _PREVIEWED_ROWS, _PREVIEWED_COLUMNS = 8, 9
 _SEVERITY = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
@@ -91,6 +93,8 @@ def _model_asset(
         for name, meaning, blocking in (planned_checks(contract) if contract else [])
     ]
     sources = sorted({by_table[t].institution for t in model.inputs if t in by_table})
+    step = steps(None)[model.table] if model.is_step else None
+    code = model.sql + (step.code_version if step else "")
 
     @dg.multi_asset(
         name=key.path[-1],
@@ -105,18 +109,14 @@ def _model_asset(
                 kinds={"duckdb", "python" if model.is_step else "sql"},
                 owners=OWNERS,
                 tags={"layer": model.layer} | ({"source": sources[0]} if len(sources) == 1 else {}),
-                code_version=hashlib.sha256(model.sql.encode()).hexdigest()[:12],
+                code_version=hashlib.sha256(code.encode()).hexdigest()[:12],
                 metadata={
                     "dagster/table_name": model.table,
                     "dagster/column_schema": dg.TableSchema(
                         [dg.TableColumn(c.name, c.type, c.comment) for c in model.about.columns]
                     ),
                 }
-                | (
-                    {n: dg.MetadataValue.md(v) for n, v in steps(None)[model.table].about.items()}
-                    if model.is_step
-                    else {}
-                ),
+                | {n: dg.MetadataValue.md(v) for n, v in (step.about if step else {}).items()},
             )
         ],
         check_specs=checks,
@@ -126,7 +126,11 @@ def _model_asset(
         built = session.build(model.table)
         for problem in session.steps[model.table].problems() if model.is_step else ():
             context.log.warning("Not understood, left in its file: %s", problem)
-        yield dg.MaterializeResult(asset_key=key, metadata={**_metadata(built), **_preview(session.con, model)})
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={**_metadata(built), **_preview(session.con, model)},
+            data_version=dg.DataVersion(built.fingerprint),
+        )
         for outcome in built.outcomes:
             page = data_folder.quality_page(f"{page_of(model.table)}#{outcome.rule_id}")
             yield _check_result(key, outcome, page)
@@ -209,9 +213,23 @@ def _publish_after_partial_run(
         session.pending = {t for t in session.models if table_key(t) in selected}
     session.pending.discard(table)
     if not session.pending:
-        release = publish(session)
+        release = publish_release(context, session, data_folder)
         write_site(release.path, Path(data_folder.data_dir) / "quality")
         context.log.info("Published %s", release.release_id)
+
+
+def publish_release(context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder) -> Release:
+    """Publish; the UI is told of tables that no step of this run made, and exports of an older release say that they are."""
+    release = publish(session)
+    for table in release.brought_up:
+        built, key = session.built[table], table_key(table)
+        context.log.warning("%s was not current and was made while publishing", key.to_user_string())
+        context.log_event(
+            dg.AssetMaterialization(key, metadata=_metadata(built), tags={DATA_VERSION_TAG: built.fingerprint})
+        )
+    for folder in mark_superseded(Path(data_folder.data_dir), release.release_id):
+        context.log.info("%s is of an older release until it is written again", folder)
+    return release
 
 
 def selected_keys(context: dg.AssetExecutionContext) -> Sequence[dg.AssetKey]:

@@ -6,7 +6,6 @@ Belongs here: the gate, the release's own tables, the swap. Does not: checks (ex
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,40 +20,39 @@ from resources.errors import PublishRefused
 
 JOINS = FOLDER / "published_macros.sql"
 VIEWS = ("initiatives", "areas", "spending")
-TABLES_OF_THE_NIGHT = [
-    "quality.source_status",
-    "quality.source_shape",
-    "quality.scorecard",
-]  # their change is no new release
 
 
 @dataclass(frozen=True)
 class Release:
-    """A published release. `is_new` is false where nothing but the time of checking changed."""
+    """A published release. `is_new` is false where nothing but the time of checking changed.
+
+    `brought_up` are the tables that no step of the run had made current, and publishing did.
+    """
 
     release_id: str
     path: Path
     is_new: bool
     is_sandbox: bool
     stale_sources: list[str]
+    brought_up: list[str]
 
 
 def publish(session: BuildSession) -> Release:
-    """Put the session's build in the place of the published file.
+    """Bring every table up to date, whatever the run was asked for, and put the build in the place of the published file.
 
-    Raises PublishRefused while a blocking check fails; the published file is then as it was, byte for byte.
+    Raises PublishRefused while a blocking check fails, NoSnapshot where an essential source was never read; the published file
+    is then as it was, byte for byte.
     """
+    brought_up = session.bring_up_to_date()
     if failures := session.blocking_failures():
         raise PublishRefused("blocking checks fail, the published file stays as it is: " + "; ".join(failures))
-    if missing := [t for t in session.models if not _exists(session.con, t)]:
-        raise PublishRefused(f"the build is not whole, it lacks {missing}; run the job nightly once")
     con = session.con
     _write_columns(session)
     for view in VIEWS:
         con.execute(f"create or replace view main.{view} as select * from core.{view}")
         con.execute(f"comment on view main.{view} is 'Vista de core.{view} | View of core.{view}'")
     con.execute(JOINS.read_text(encoding="utf-8"))
-    release = _write_release(session)
+    release = _write_release(session, brought_up)
     people = session.decisions.files(con) if session.decisions else {}
     con.execute("drop schema if exists checks")
     con.execute("checkpoint")
@@ -104,13 +102,8 @@ def _write_columns(session: BuildSession) -> None:
     session.con.unregister("described")
 
 
-def _write_release(session: BuildSession) -> Release:
-    con = session.con
-    states = con.execute(
-        "select table_name, fingerprint from meta.model_states where not list_contains(?, table_name) order by all",
-        [TABLES_OF_THE_NIGHT],
-    ).fetchall()
-    fingerprint = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+def _write_release(session: BuildSession, brought_up: list[str]) -> Release:
+    con, fingerprint = session.con, session.release_fingerprint()
     sandbox, snapshots, stale, since = con.execute(
         "select coalesce(bool_or(is_sandbox), false), count(snapshot_id),"
         " coalesce(list(distinct source order by source) filter (where is_stale), []),"
@@ -132,8 +125,9 @@ def _write_release(session: BuildSession) -> Release:
             [now, stale, since, last[0]],
         )
         return Release(
-            str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale)
-        )
+            str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale),
+            brought_up=brought_up,
+        )  # fmt: skip
     release_id = f"{session.as_of:%Y-%m-%d}-{fingerprint[:8]}"
     con.execute("delete from meta.releases where release_id = ?", [release_id])  # back to an earlier state on one day
     con.execute(
@@ -143,8 +137,9 @@ def _write_release(session: BuildSession) -> Release:
     )
     keep_history(con, session.files.published if session.base else None, now)
     return Release(
-        release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale)
-    )
+        release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale),
+        brought_up=brought_up,
+    )  # fmt: skip
 
 
 def _audit(path: Path) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets.models import session_of
+from assets.models import publish_release, session_of
 from assets.names import OWNERS, PUBLISHED, table_key
-from assets.publish import publish
 from assets.sources.register import SourceLayer
 from dbt_like_sql.runner import load_models
 from resources.data_folder import DataFolder
@@ -32,7 +31,8 @@ def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinitio
     def published(
         context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        release = publish(session_of(context, data_folder, warehouse, layers))
+        session = session_of(context, data_folder, warehouse, layers)
+        release = publish_release(context, session, data_folder)
         origin = "SANDBOX: made figures, of no institution" if release.is_sandbox else "live"
         return dg.MaterializeResult(
             metadata={
@@ -42,7 +42,8 @@ def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinitio
                 "stale_sources": release.stale_sources,
                 "path": dg.MetadataValue.path(str(release.path)),
                 "size_mb": round(release.path.stat().st_size / 1e6, 1),
-            }
+            },
+            data_version=dg.DataVersion(release.release_id),
         )
 
     return published

@@ -23,6 +23,8 @@ from expectations.contracts import read_contract
 
 COUNTS = {"quality.rule_counts", "quality.dimension_counts"}  # filled whenever a contract is enforced
 INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model makes; previous is the release before
+# what changes with every night and makes no new release
+NIGHT_TABLES = frozenset({"quality.source_status", "quality.source_shape", "quality.scorecard"})
 
 
 class ModelError(Exception):
@@ -86,6 +88,11 @@ class Model:
         return bool(self.reads & COUNTS)
 
     @property
+    def reads_previous(self) -> bool:
+        """Whether it compares with the release before, and so comes after all that makes a release."""
+        return any(table.startswith("previous.") for table in self.reads)
+
+    @property
     def inputs(self) -> set[str]:
         """Raw tables, seeds and tables of the release before that have to be readable."""
         return {t for t in self.needs if t.split(".")[0] in INPUTS}
@@ -132,9 +139,18 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
 
 
 def upstream(model: Model, models: Mapping[str, Model]) -> set[str]:
-    """Tables that have to be built before a model: what it reads, and every table under a contract if it reads their counts."""
+    """Tables that have to be built before a model.
+
+    What it reads, every table under a contract if it reads their counts, every table of the release if it compares releases.
+    """
     judged = {t for t, m in models.items() if m.about.contract} if model.reads_counts else set()
-    return (model.depends_on | judged) - {model.table}
+    compared = release_tables(models) if model.reads_previous else set()
+    return (model.depends_on | judged | compared) - {model.table}
+
+
+def release_tables(models: Mapping[str, Model]) -> set[str]:
+    """Models whose change makes a new release: not those of every night, nor those that compare two releases."""
+    return {t for t, m in models.items() if t not in NIGHT_TABLES and not m.reads_previous}
 
 
 def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:

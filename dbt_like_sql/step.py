@@ -6,13 +6,27 @@ Belongs here: the step that others are made like. Does not: the steps themselves
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
 
 
 class Step(ABC):
     """Makes one model: gives a SELECT over what it put on the connection."""
+
+    @property
+    def code(self) -> Sequence[Path]:
+        """The files that decide what it makes: the module of the step unless it says more."""
+        return [Path(inspect.getfile(type(self)))]
+
+    @property
+    def code_version(self) -> str:
+        """Changes with any of these files."""
+        return hashlib.sha256(b"".join(path.read_bytes() for path in self.code)).hexdigest()[:16]
 
     @property
     def about(self) -> dict[str, str]:
@@ -23,9 +37,9 @@ class Step(ABC):
         """What people gave it that it could not use, and why."""
         return []
 
-    @abstractmethod
-    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
+    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
         """Changes when anything but the tables it reads changes what it makes."""
+        return self.code_version
 
     @abstractmethod
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:

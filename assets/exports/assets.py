@@ -107,7 +107,8 @@ def _result(written: Written) -> dg.MaterializeResult:  # type: ignore[type-arg]
             "is_reused": not written.is_new,
             "path": dg.MetadataValue.path(str(written.folder)),
             "files": dg.MetadataValue.md(table),
-        }
+        },
+        data_version=dg.DataVersion(written.version),
     )
 
 

@@ -21,7 +21,8 @@ from assets.exports.tables import quoted
 from resources.warehouse import connect
 
 MANIFEST = "manifest.json"
-EXPORTS = "exports"
+SUPERSEDED_NOTE = "PUBLICACION-ANTERIOR.txt"  # lies in an export of an older release, for whoever opens the folder
+EXPORTS, REPORT = "exports", "report"
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ class File:
 
 @dataclass(frozen=True)
 class Written:
-    """An export of a release; `is_new` is false where it was there already."""
+    """An export of a release; `is_new` is false where it was there already. `version` tells its release and code."""
 
     folder: Path
     release_id: str
     files: dict[str, File]
     is_new: bool
+    version: str
 
 
 Rows = dict[str, int]  # rows of the files that have rows
@@ -84,8 +86,9 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
         con.execute(f"attach '{quoted(published)}' as w (read_only)")
         release = current_release(con)
         known = _manifest(folder)
-        if known and known["release_id"] == release.release_id and known["made_by"] == made_by:
-            return Written(folder, release.release_id, _files(known), is_new=False)
+        version = f"{release.release_id}-{made_by}"
+        if known and "superseded_by" not in known and version == f"{known['release_id']}-{known['made_by']}":
+            return Written(folder, release.release_id, _files(known), is_new=False, version=version)
         made = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
@@ -105,9 +108,35 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
             if path.is_file()
         },
     }  # fmt: skip
-    (made / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (made / MANIFEST).write_text(_json(manifest), encoding="utf-8")
     replace_folder(made, folder)
-    return Written(folder, release.release_id, _files(manifest), is_new=True)
+    return Written(folder, release.release_id, _files(manifest), is_new=True, version=version)
+
+
+def mark_superseded(data_dir: Path, release_id: str) -> list[Path]:
+    """Let exports and report of another release than the published one say so, until they are written again; returns them.
+
+    Their manifest gets `superseded_by`, and a note for people lies beside it.
+    """
+    marked = []
+    for path in [*data_dir.glob(f"{EXPORTS}/*/{MANIFEST}"), data_dir / REPORT / MANIFEST]:
+        manifest = _manifest(path.parent)
+        if manifest is None or manifest["release_id"] == release_id:
+            continue
+        scratch = path.with_suffix(".part")
+        scratch.write_text(_json(manifest | {"superseded_by": release_id}), encoding="utf-8")
+        os.replace(scratch, path)
+        (path.parent / SUPERSEDED_NOTE).write_text(
+            f"Estos archivos son de la publicación {manifest['release_id']}. Ya se publicó {release_id}: vuelva a generarlos.\n"
+            f"These files are of release {manifest['release_id']}. {release_id} is published since: write them again.\n",
+            encoding="utf-8",
+        )
+        marked.append(path.parent)
+    return marked
+
+
+def _json(manifest: dict[str, object]) -> str:
+    return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
 
 
 def replace_folder(made: Path, folder: Path) -> None:

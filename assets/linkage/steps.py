@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,17 @@ _HERE = Path(__file__).parent
 _CODE = sorted(p for p in _HERE.iterdir() if p.suffix in {".py", ".json"})
 
 
-def _code() -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in _CODE)).hexdigest()[:16]
+class LinkageStep(Step):
+    """A step that any code of linkage, or the model, changes."""
+
+    @property
+    def code(self) -> Sequence[Path]:
+        """All of this folder."""
+        return _CODE
 
 
 @dataclass(frozen=True)
-class RecordLinks(Step):
+class RecordLinks(LinkageStep):
     """Pairs of records, scored and settled."""
 
     book: DecisionBook | None
@@ -53,7 +58,7 @@ class RecordLinks(Step):
         """Of the code, the model and the decisions, which are taken in here."""
         if self.book:
             self.book.absorb(con, as_of)
-        return _code() + repr(sorted(DecisionBook.decisions(con).items()))
+        return self.code_version + repr(sorted(DecisionBook.decisions(con).items()))
 
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Score by splink, settle by decisions, rules and thresholds."""
@@ -74,12 +79,8 @@ class RecordLinks(Step):
         return "select * from made_record_links order by 1, 2"
 
 
-class InitiativeIds(Step):
+class InitiativeIds(LinkageStep):
     """The book of ids, with today's groups."""
-
-    def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:  # noqa: ARG002
-        """Of the code alone; the day does not matter until something moves."""
-        return _code()
 
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Group what is linked, and carry on the book that the build file brought along."""

@@ -9,13 +9,11 @@ from pathlib import Path
 import dagster as dg
 import vl_convert
 
-from assets.exports.release import write_export
+from assets.exports.release import REPORT, write_export
 from assets.names import OWNERS, PUBLISHED
 from assets.report.page import PAGE, preview, write_report
 from resources.data_folder import DataFolder
 from resources.warehouse import WarehouseResource
-
-REPORT = "report"
 
 
 @dg.asset(
@@ -43,5 +41,6 @@ def report(
             "path": dg.MetadataValue.path(str(folder / PAGE)),
             "size_mb": round((folder / PAGE).stat().st_size / 1e6, 2),
             "progress": dg.MetadataValue.md(f"![progress](data:image/png;base64,{picture})"),
-        }
+        },
+        data_version=dg.DataVersion(written.version),
     )

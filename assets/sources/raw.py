@@ -5,6 +5,7 @@ Does not: how a source is read (extraction.py).
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
@@ -16,7 +17,7 @@ from assets.sources.drift import drift
 from assets.sources.extraction import Extraction, Job, Refreshed
 from assets.sources.register import SourceLayer
 from resources.data_folder import DataFolder
-from resources.snapshots import SnapshotStore
+from resources.snapshots import Manifest, SnapshotStore
 
 CHECK = "snapshot_is_fresh_and_whole"
 OVERDUE_CHECK = "last_good_answer_is_not_overdue"
@@ -162,6 +163,7 @@ def _events(
                 "is_stale": bool(failed),
                 "is_sandbox": any(m.is_sandbox for m in manifests.values()),
             },
+            data_version=_data_version(manifests),
         )
     elif layer.is_essential:
         context.log.error("%s was never read: what depends on it is skipped", layer.source)
@@ -195,6 +197,12 @@ def _events(
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"added": added, "removed": removed},
         )
+
+
+def _data_version(manifests: Mapping[str | None, Manifest]) -> dg.DataVersion:
+    """The same as long as the same snapshots stand, however often they were looked at."""
+    standing = sorted((str(part), manifest.snapshot_id) for part, manifest in manifests.items())
+    return dg.DataVersion(hashlib.sha256(repr(standing).encode()).hexdigest()[:16])
 
 
 def _overdue(store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> dg.AssetCheckResult:
