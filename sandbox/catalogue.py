@@ -6,7 +6,8 @@ docs/assumptions.md. Does not: data (world.py) or protocol (servers/).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from sandbox.geography import DEGRADED_HA_BY_YEAR
 from sandbox.surroundings import SUBZONES, ZONES
@@ -302,6 +303,32 @@ SERVICES = (
         (Layer(8, "Unidades hidrográficas", "watersheds", _WATERSHED),),
     ),
 )
+
+
+def services_with(layers: Iterable[str], renamed: Mapping[str, Mapping[str, str]]) -> tuple[Service, ...]:
+    """The services as they are on a later day: years of degradation that came since, and fields that bear another name.
+
+    `layers` are names of data files; `renamed` has old and new names of fields by data file.
+    """
+    known = {layer.data for service in SERVICES for layer in service.layers}
+    new = [
+        Layer(90 + place, f"Degradación {name.removeprefix('degradation_')}", name, _DEGRADATION)
+        for place, name in enumerate(sorted(set(layers) - known))
+        if name.startswith("degradation_")
+    ]
+
+    def on_the_day(layer: Layer) -> Layer:
+        names = renamed.get(layer.data or "", {})
+        return replace(layer, fields=tuple(replace(f, name=names.get(f.name, f.name)) for f in layer.fields))
+
+    return tuple(
+        replace(
+            service,
+            layers=(*map(on_the_day, service.layers), *(new if service.path == "ServicioDegradacion" else ())),
+        )
+        for service in SERVICES
+    )
+
 
 WFS_PATH = "/geoserver/Interoperabilidad/ows"
 WFS_TYPE = "Interoperabilidad:ig_distrito"

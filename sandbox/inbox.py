@@ -32,32 +32,32 @@ def write_inbox(folder: Path, seed: int, ground: Ground) -> None:
     """
     random = np.random.default_rng([seed, 11])
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T12:00:00.000Z"})
-    _vector(
+    write_vector(
         folder / "imarpe" / "praderas_macroalgas.gpkg",
-        _rows(random, ground, "IMARPE", "Restauración de praderas de macroalgas", "Isla", 2, shift=-0.06),
+        rows_of(random, ground, "IMARPE", "Restauración de praderas de macroalgas", "Isla", 2, shift=-0.06),
     )
     _workbook(
         folder / "midagri" / "suelos_agrarios.xlsx",
-        _rows(random, ground, "MIDAGRI", "Recuperación de suelos agrarios con terrazas", "Agri", 3),
+        rows_of(random, ground, "MIDAGRI", "Recuperación de suelos agrarios con terrazas", "Agri", 3),
     )
     _kmz(
         folder / "gore_tacna" / "bofedales.kmz",
-        _rows(random, ground, "Gobierno Regional de Tacna", "Recuperación de bofedales", "Bofedal", 1),
+        rows_of(random, ground, "Gobierno Regional de Tacna", "Recuperación de bofedales", "Bofedal", 1),
     )
     _csv(
         folder / "ong_tierra" / "plantaciones.csv",
-        _rows(random, ground, "ONG Tierra", "Reforestación con especies nativas", "Bosque relicto altoandino", 3),
+        rows_of(random, ground, "ONG Tierra", "Reforestación con especies nativas", "Bosque relicto altoandino", 3),
     )
     _shapefile(
         folder / "comunidad_alto_mayo" / "zonas.zip",
-        _rows(
+        rows_of(
             random, ground, "Comunidad Nativa Alto Mayo", "Restauración del bosque", "Bosque de terraza no inundable", 2
         ),
     )
-    _vector(folder / "agroforestal_sac" / "sistemas.geojson", _rows(random, ground, "Agroforestal S.A.C.", "Sistemas agroforestales", "Agri", 1))  # fmt: skip
+    write_vector(folder / "agroforestal_sac" / "sistemas.geojson", rows_of(random, ground, "Agroforestal S.A.C.", "Sistemas agroforestales", "Agri", 1))  # fmt: skip
 
 
-def _rows(
+def rows_of(
     random: np.random.Generator,
     ground: Ground,
     institution: str,
@@ -102,7 +102,8 @@ def _rows(
     return rows
 
 
-def _vector(path: Path, rows: list[dict[str, Any]], crs: str = "EPSG:4326") -> None:
+def write_vector(path: Path, rows: list[dict[str, Any]], crs: str = "EPSG:4326") -> None:
+    """A file of polygons; its format follows from its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [n for n in rows[0] if n != "geometry"]
     pyogrio.raw.write(
@@ -147,7 +148,7 @@ def _kmz(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     scratch = path.with_suffix(".kml")
-    _vector(scratch, rows)
+    write_vector(scratch, rows)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("doc.kml", _ZIP_DATE), scratch.read_bytes())
     scratch.unlink()
@@ -166,7 +167,7 @@ def _shapefile(path: Path, rows: list[dict[str, Any]]) -> None:
     ]
     folder = path.parent / "scratch"
     folder.mkdir()
-    _vector(folder / "zonas.shp", [{k[:10]: v for k, v in r.items()} for r in moved], crs="EPSG:32718")
+    write_vector(folder / "zonas.shp", [{k[:10]: v for k, v in r.items()} for r in moved], crs="EPSG:32718")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in sorted(folder.iterdir()):
             archive.writestr(zipfile.ZipInfo(member.name, _ZIP_DATE), member.read_bytes())

@@ -158,7 +158,7 @@ def make_registries(seed: int, initiatives: list[Initiative]) -> Registries:
     minam: list[dict[str, Any]] = []
     points: list[dict[str, Any]] = []
     serfor: list[dict[str, Any]] = []
-    truth = _Truth()
+    truth = Truth()
     for initiative in initiatives:
         in_serfor = random.random() < KINDS[initiative.kind][3]
         in_minam = not in_serfor or random.random() < 0.45
@@ -166,10 +166,10 @@ def make_registries(seed: int, initiatives: list[Initiative]) -> Registries:
             record = f"RED-{initiative.start.year}-{initiative.key[1:]}"
             shape = random.choice(["polygon", "point", "admin"], p=[0.85, 0.08, 0.07])
             office = Office(seed, 1, int(initiative.key[1:]))
-            _minam_record(random, office, initiative, record, str(shape), minam, points, truth)
+            minam_record(random, office, initiative, record, str(shape), minam, points, truth)
         if in_serfor:
             record = f"SNIFFS-R-{int(initiative.key[1:]) + 7:06d}"
-            _serfor_record(random, Office(seed, 2, int(initiative.key[1:])), initiative, record, serfor, truth)
+            serfor_record(random, Office(seed, 2, int(initiative.key[1:])), initiative, record, serfor, truth)
     return Registries(
         initiatives=initiatives,
         minam_polygons=_with_oids(random, minam),
@@ -182,7 +182,7 @@ def make_registries(seed: int, initiatives: list[Initiative]) -> Registries:
     )
 
 
-class _Truth:
+class Truth:
     """Collects which records are one initiative and what should become of each area."""
 
     def __init__(self) -> None:
@@ -190,6 +190,7 @@ class _Truth:
         self.areas: list[dict[str, object]] = []
 
     def record(self, initiative: Initiative, registry: str, record: str, reason: str | None) -> None:
+        """A record that a registry has; `reason` says why it belongs into quarantine, if it does."""
         self.records.append(
             {
                 "initiative_key": initiative.key,
@@ -200,6 +201,7 @@ class _Truth:
         )
 
     def area(self, initiative: Initiative, registry: str, record: str, shape: BaseGeometry, reason: str | None) -> None:
+        """One polygon of a record, as the registry drew it."""
         self.areas.append(
             {
                 "initiative_key": initiative.key,
@@ -212,10 +214,11 @@ class _Truth:
         )
 
 
-def _minam_record(
+def minam_record(
     random: np.random.Generator, office: Office, initiative: Initiative, record: str, shape: str,
-    polygons: list[dict[str, Any]], points: list[dict[str, Any]], truth: _Truth,
+    polygons: list[dict[str, Any]], points: list[dict[str, Any]], truth: Truth,
 ) -> None:  # fmt: skip
+    """MINAM's features of an initiative, as polygons, a point or without place, appended to `polygons` or `points`."""
     row, reason = _minam_attributes(random, office, initiative, record)
     truth.record(initiative, "minam", record, reason)
     if shape == "admin":
@@ -233,10 +236,10 @@ def _minam_record(
         declared, off = _declared(random, seen)
         rings, fault = _dirty_rings(random, [seen])
         truth.area(initiative, "minam", record, seen, reason or off or fault)
-        polygons.append(row | {"HA_DECL": declared, "geometry": _esri_polygon(rings)})
+        polygons.append(row | {"HA_DECL": declared, "geometry": esri_polygon(rings)})
         if random.random() < 0.008:  # the same feature digitised twice
             truth.area(initiative, "minam", record, seen, reason or off or fault or "duplicate")
-            polygons.append(row | {"HA_DECL": declared, "geometry": _esri_polygon(rings)})
+            polygons.append(row | {"HA_DECL": declared, "geometry": esri_polygon(rings)})
 
 
 def _minam_attributes(
@@ -269,8 +272,8 @@ def _minam_attributes(
         "ECOSISTEMA": ecosystem,
         "UBIGEO": ubigeo,
         "CUI": cui,
-        "FEC_INI": _epoch_ms(start),
-        "FEC_FIN": _epoch_ms(end) if end else None,
+        "FEC_INI": epoch_ms(start),
+        "FEC_FIN": epoch_ms(end) if end else None,
         "HA_META": office.target_ha(initiative.target_ha),
         "VERIF_CAMPO": "SI" if initiative.field_checked else "NO",
         "OBSERV": " " if random.random() < 0.76 else "Registro en revisión",
@@ -278,10 +281,11 @@ def _minam_attributes(
     return row, reason
 
 
-def _serfor_record(
+def serfor_record(
     random: np.random.Generator, office: Office, initiative: Initiative, record: str, rows: list[dict[str, Any]],
-    truth: _Truth,
+    truth: Truth,
 ) -> None:  # fmt: skip
+    """SERFOR's one feature of an initiative, appended to `rows`."""
     reason = None
     status = SERFOR_STATUS[initiative.status]
     if random.random() < 0.002:
@@ -299,7 +303,7 @@ def _serfor_record(
         {
             "FUENTE": "SERFOR",
             "DOCREG": f"RA-{int(random.integers(1, 999)):03d}-{initiative.start.year}",
-            "FECREG": _epoch_ms(initiative.start),
+            "FECREG": epoch_ms(initiative.start),
             "OBSERV": " ",
             "ZONUTM": 18,
             "ORIGEN": 1,
@@ -313,14 +317,14 @@ def _serfor_record(
             "TIPRES": SERFOR_TYPE[initiative.restoration_type],
             "ECOSIS": initiative.ecosystem_name.upper() if random.random() < 0.3 else initiative.ecosystem_name,
             "CODCUI": initiative.cui if initiative.cui and random.random() < 0.65 else " ",
-            "FECINI": _epoch_ms(initiative.start + shift),
-            "FECTER": _epoch_ms(end) if end else None,
+            "FECINI": epoch_ms(initiative.start + shift),
+            "FECTER": epoch_ms(end) if end else None,
             "SUPSIG": round(sum(_hectares(seen)), 4),
             "SUPAPR": declared,
             "SUPMET": office.target_ha(initiative.target_ha),
             "VERCAM": 1 if initiative.field_checked else 0,
             **_serfor_protocol(int(initiative.key[1:])),
-            "geometry": _esri_polygon(rings),
+            "geometry": esri_polygon(rings),
         }
     )
 
@@ -336,7 +340,7 @@ def _hectares(shapes: list[BaseGeometry]) -> list[float]:
     return [float(h) for h in area_ha(shapes)]
 
 
-def _epoch_ms(day: dt.date) -> int:
+def epoch_ms(day: dt.date) -> int:
     """Midnight in Lima as epoch milliseconds UTC, as ArcGIS servers send dates."""
     return int(dt.datetime(day.year, day.month, day.day, 5, tzinfo=dt.UTC).timestamp() * 1000)
 
@@ -392,7 +396,8 @@ def _dirty_rings(random: np.random.Generator, shapes: list[BaseGeometry]) -> tup
     return rings, None
 
 
-def _esri_polygon(rings: list[list[list[float]]]) -> str:
+def esri_polygon(rings: list[list[list[float]]]) -> str:
+    """Esri JSON of rings."""
     return orjson.dumps({"rings": rings}).decode()
 
 

@@ -5,6 +5,8 @@ Belongs here: starting servers and the environment that leads a run to them. Doe
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.world import DEFAULT_SEED, LAST_FISCAL_YEAR, World, world_at
+from sandbox.world import DEFAULT_SEED, World, world_at
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,23 +28,39 @@ def worlds_folder() -> Path:
 
 
 def fill_inbox(world: World, inbox: Path) -> None:
-    """Leave the made submissions in the inbox, where a person has not left anything of the same name."""
-    for path in sorted(world.inbox.glob("*/*")):
-        target = inbox / path.parent.name / path.name
-        if not target.exists():
+    """Leave the world's submissions in the inbox, and take back what it withdrew; what a person left there stays as it is."""
+    book = inbox / ".sandbox.json"
+    ours: dict[str, str] = json.loads(book.read_text(encoding="utf-8")) if book.exists() else {}
+    left: dict[str, str] = {}
+    for path in sorted(p for p in world.inbox.rglob("*") if p.is_file()):
+        name = str(path.relative_to(world.inbox))
+        target, digest = inbox / name, _digest(path)
+        if target.exists() and _digest(target) != ours.get(name, digest):
+            continue  # a person's file of that name
+        if not target.exists() or _digest(target) != digest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
+        left[name] = digest
+    for name, digest in ours.items():
+        if name not in left and (inbox / name).exists() and _digest(inbox / name) == digest:
+            (inbox / name).unlink()
+    if left != ours:
+        book.write_text(json.dumps(left, indent=1), encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
-def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator[dict[str, str]]:
+def sandbox_environment(scale: float = 1.0, seed: int | None = None, day: int = 0) -> Iterator[dict[str, str]]:
     """Servers on loopback while the block runs; yields the environment that leads a run to them.
 
     The ports listen at once and the servers come up meanwhile: a first request waits a moment, none is refused.
     """
     from sandbox.servers.app import base_urls, loopback_sockets, write_hosts
 
-    world = world_at(worlds_folder(), DEFAULT_SEED if seed is None else seed, scale)
+    world = world_at(worlds_folder(), DEFAULT_SEED if seed is None else seed, scale, day)
     fill_inbox(world, worlds_folder().parent / "inbox")
     sockets = loopback_sockets()
     command = [sys.executable, "-m", "sandbox.serving", str(world.folder.resolve())]
@@ -61,7 +79,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None) -> Iterator
         try:
             yield dict(os.environ) | {
                 "RESTAURACION_HOSTS_FILE": str(hosts),
-                "RESTAURACION_FISCAL_YEAR": str(LAST_FISCAL_YEAR),
+                "RESTAURACION_FISCAL_YEAR": str(world.last_fiscal_year),
             }
         finally:
             process.kill()  # made data, nothing to lose

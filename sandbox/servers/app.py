@@ -18,7 +18,7 @@ from types import TracebackType
 import uvicorn
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
@@ -31,9 +31,9 @@ from sandbox.catalogue import (
     FILE_HOSTS,
     HOSTS,
     INEI,
-    SERVICES,
     WFS_PATH,
     Service,
+    services_with,
 )
 from sandbox.servers.arcgis import ArcGISService
 from sandbox.servers.ferm_registry import FermRegistry
@@ -60,6 +60,24 @@ class Faults:
             if piece in address:
                 return fault(request, response)
         return response
+
+
+def _down(request: Request, response: Response) -> Response:  # noqa: ARG001
+    return Response(status_code=503)
+
+
+def _half(request: Request, response: Response) -> Response:  # noqa: ARG001
+    """The first half of the answer, announced as the whole of it."""
+    body = Path(response.path).read_bytes() if isinstance(response, FileResponse) else bytes(response.body)
+    return Response(body[: len(body) // 2], status_code=response.status_code, media_type=response.media_type)
+
+
+def _slow(request: Request, response: Response) -> Response:  # noqa: ARG001
+    time.sleep(0.2)
+    return response
+
+
+BAD_DAY: dict[str, Fault] = {"down": _down, "half": _half, "slow": _slow}
 
 
 class SandboxApp:
@@ -125,16 +143,21 @@ class SandboxApp:
 
 
 class SandboxServers:
-    """Starts the servers on ephemeral loopback ports and stops them: `with SandboxServers(world) as servers`."""
+    """Starts the servers on ephemeral loopback ports and stops them: `with SandboxServers(world) as servers`.
+
+    Without `services` they offer what the world has on its day. Servers that have a bad day there have it here.
+    """
 
     def __init__(
         self,
         world: World,
-        services: tuple[Service, ...] = SERVICES,
+        services: tuple[Service, ...] | None = None,
         sockets: Mapping[str, socket.socket] | None = None,
     ) -> None:
         self.world = world
-        self.faults = Faults()
+        if services is None:
+            services = services_with((p.stem for p in world.layers.iterdir()), world.about.get("renamed_fields", {}))
+        self.faults = Faults({piece: BAD_DAY[kind] for piece, kind in world.about.get("bad_servers", {}).items()})
         self._sockets = dict(sockets) if sockets else loopback_sockets()
         self.base_urls = base_urls(self._sockets)
         ports = {s.getsockname()[1]: host for host, s in self._sockets.items()}
