@@ -20,7 +20,7 @@ SUBJECTS = {  # table -> name of its macro, what tells one row from another
     "core.spending": ("spending", "t.spending_id || '|' || t.fiscal_year"),
     "marts.progress_to_targets": ("progress", "t.target_id || '|' || t.progress_year"),
 }
-_ORIGIN = {
+VOLATILE_COLUMNS = {
     "snapshot_id",
     "source_row",
     "first_source_row",
@@ -83,7 +83,7 @@ def _keep(con: duckdb.DuckDBPyConnection, table: str, moment: dt.datetime, *, ha
     said = ", ".join(
         f't."{c.name}"' if "geometry" not in c.type else f'st_aswkb(t."{c.name}")'
         for c in load_models()[table].about.columns
-        if c.name not in _ORIGIN
+        if c.name not in VOLATILE_COLUMNS
     )
     con.execute(
         f"create or replace temp table said_now as select {key} as row_key, hash({said}) as row_hash from {table} as t"

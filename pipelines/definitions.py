@@ -5,6 +5,7 @@ Belongs here: assembly. Does not: anything that could live in another module.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from assets.published import published_warehouse
 from assets.quality_site import quality_site
 from assets.report.assets import report
 from assets.sources.raw import raw_assets
-from assets.sources.register import ROOT, all_hosts, all_layers, first_fiscal_year, institution_of_host
+from assets.sources.register import ROOT, SourceLayer, all_hosts, all_layers, first_fiscal_year, institution_of_host
 from assets.submission_answers import submission_answers
 from pipelines.inbox_sensor import inbox_sensor
 from pipelines.jobs import nightly_job, push_job, schedules
@@ -28,9 +29,9 @@ from resources.warehouse import WarehouseResource
 SANDBOX_BANNER = "SANDBOX: made figures of a miniature Peru, of no institution. "
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Assets, job, schedule and resources for the given settings; tests call it with their own."""
-    layers = all_layers()
+def build_definitions(settings: Settings, layers: Mapping[str, SourceLayer] | None = None) -> dg.Definitions:
+    """Assets, job, schedule and resources for the given settings; tests call it with their own, and with registers of their own."""
+    layers = layers or all_layers()
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
     banner = SANDBOX_BANNER if settings.hosts_file else ""
     by_year = [layer.source for layer in layers.values() if layer.is_by_fiscal_year]

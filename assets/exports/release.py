@@ -92,7 +92,11 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
         made = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        rows = writer(con, release, made)
+        try:
+            rows = writer(con, release, made)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
     finally:
         con.close()
     manifest = {

@@ -38,13 +38,17 @@ class Proposal:
 
 
 def settle(
-    records: pl.DataFrame, scored: pl.DataFrame, decisions: Mapping[Pair, str], thresholds: Thresholds
-) -> pl.DataFrame:
+    records: pl.DataFrame, scored: pl.DataFrame, decisions: Mapping[Pair, str], thresholds: Thresholds,
+    homes: Mapping[str, str] | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """One row a pair that was looked at, with its outcome and why (`SCHEMA`).
 
     `records` has record_key, registry, source_record_id and cui; `scored` what model.score gives; `decisions` says `same` or
-    `apart` of a pair. The surest come first. The model never brings two records of one registry together: that a registry
-    holds one initiative twice is for a person to say, or for a CUI.
+    `apart` of a pair; `homes` the initiative that a record was of in the release before. The surest come first. The model never
+    brings two records of one registry together: that a registry holds one initiative twice is for a person to say, or for a CUI.
+
+    What is together stays together until the model holds it for apart: a target that one registry revised moves a score by a few
+    hundredths, and an initiative must not change its name for that.
     """
     apart = [pair for pair, decision in decisions.items() if decision == "apart"]
     clusters = Clusters(dict(records.select("record_key", "registry").iter_rows()), apart)
@@ -55,7 +59,11 @@ def settle(
         for a, b, p, es, en in scored.sort("match_probability", "record_key_a", "record_key_b", descending=[True, False, False])
         .select("record_key_a", "record_key_b", "match_probability", "why_es", "why_en").iter_rows()
     }  # fmt: skip
-    refused = _join(clusters, [*_same(by_person), *rules.values(), *model.values()], thresholds)
+    known = homes or {}
+    held = {p: proposal for p, proposal in model.items() if known.get(p[0], p[0]) == known.get(p[1], p[1])}
+    held = {p: proposal for p, proposal in held.items() if (proposal.probability or 0) >= thresholds.review}
+    new = [proposal for proposal in model.values() if (proposal.probability or 0) >= thresholds.linked]
+    refused = _join(clusters, [*_same(by_person), *rules.values(), *held.values(), *new])
     rows = []
     for pair in sorted({*model, *rules, *by_person}):
         together, against = clusters.together(*pair), refused.get(pair)
@@ -71,18 +79,17 @@ def settle(
             assert scored_pair is not None
             unsure = against is not None or (probability or 0) >= thresholds.review
             outcome = "linked" if together else "review" if unsure else "apart"
-            told = ("model", *_with(against, scored_pair.es, scored_pair.en))
+            stays = pair in held and together and (probability or 0) < thresholds.linked
+            told = ("model", *_with(_STAYS if stays else against, scored_pair.es, scored_pair.en))
         rows.append((*pair, probability, outcome, *told))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _join(clusters: Clusters, proposals: Iterable[Proposal], thresholds: Thresholds) -> dict[Pair, tuple[str, str]]:
+def _join(clusters: Clusters, proposals: Iterable[Proposal]) -> dict[Pair, tuple[str, str]]:
     """Join what is proposed, the surest first; the pairs that something stands against, and what, in both languages."""
     refused: dict[Pair, tuple[str, str]] = {}
     for proposal in proposals:
         is_model = proposal.decided_by == "model"
-        if is_model and (proposal.probability or 0) < thresholds.linked:
-            break  # those that follow are less sure still
         if clusters.together(*proposal.pair):
             continue
         if enemies := clusters.kept_apart(*proposal.pair):
@@ -100,6 +107,7 @@ def _join(clusters: Clusters, proposals: Iterable[Proposal], thresholds: Thresho
 
 _SAID = {"same": ("decisión de una persona: es la misma", "a person's decision: the same"),
          "apart": ("decisión de una persona: es otra", "a person's decision: another one")}  # fmt: skip
+_STAYS = ("ya estaban unidas", "they were linked before")
 
 
 def _with(against: tuple[str, str] | None, es: str, en: str) -> tuple[str, str]:

@@ -72,7 +72,8 @@ class RecordLinks(LinkageStep):
         told = con.execute("select record_key, registry, source_record_id, cui from core.linkage_records").pl()
         limits = dict(con.execute("select threshold, probability from seeds.linkage_thresholds").fetchall())
         thresholds = links.Thresholds(limits["linked"], limits["review"])
-        settled = links.settle(told, score(records, model), DecisionBook.decisions(con), thresholds)
+        homes = {m.record_key: m.initiative_id for m in _book(con) if m.until is None}
+        settled = links.settle(told, score(records, model), DecisionBook.decisions(con), thresholds, homes)
         put_frame(
             con, "made_record_links", settled.with_columns(model_version=pl.lit(model.version)), is_temporary=True
         )
@@ -89,16 +90,22 @@ class InitiativeIds(LinkageStep):
             " from core.linkage_records as r left join seeds.institutions as i on r.source = i.institution_id"
         ).pl()
         linked = con.execute("select record_key_a, record_key_b from core.record_links where outcome = 'linked'").pl()
-        columns = "record_key, initiative_id, since, came_by, until, went_by"
-        there = con.execute(
-            "select 1 from duckdb_tables() where schema_name = 'core' and table_name = 'initiative_ids'"
-        ).fetchone()
-        rows = con.execute(f"select {columns} from core.initiative_ids").fetchall() if there else []
-        book = [identity.Membership(*row) for row in rows]
-        made = identity.carried_on(identity.grouped(records, linked), book, as_of)
+        made = identity.carried_on(identity.grouped(records, linked), _book(con), as_of)
         frame = pl.DataFrame([m.__dict__ for m in made], infer_schema_length=None, schema={
             "record_key": pl.String, "initiative_id": pl.String, "since": pl.Date, "came_by": pl.String, "until": pl.Date,
             "went_by": pl.String,
         })  # fmt: skip
         put_frame(con, "made_initiative_ids", frame, is_temporary=True)
         return "select * from made_initiative_ids order by record_key, since"
+
+
+def _book(con: duckdb.DuckDBPyConnection) -> list[identity.Membership]:
+    """Who held which id, as the build file brought it along from the release before; nothing in a first release."""
+    there = con.execute(
+        "select 1 from duckdb_tables() where database_name = current_database() and schema_name = 'core'"
+        " and table_name = 'initiative_ids'"
+    ).fetchone()
+    if not there:
+        return []
+    columns = "record_key, initiative_id, since, came_by, until, went_by"
+    return [identity.Membership(*row) for row in con.execute(f"select {columns} from core.initiative_ids").fetchall()]

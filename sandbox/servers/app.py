@@ -51,6 +51,7 @@ class Faults:
 
     by_path: dict[str, Fault] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    spoiled: list[str] = field(default_factory=list)  # requests whose answer a fault exchanged
 
     def apply(self, request: Request, response: Response) -> Response:
         """Remember the request and let the first fault that matches its path and query change the answer."""
@@ -58,7 +59,10 @@ class Faults:
         self.requests.append(address)
         for piece, fault in self.by_path.items():
             if piece in address:
-                return fault(request, response)
+                answer = fault(request, response)
+                if answer is not response:
+                    self.spoiled.append(address)
+                return answer
         return response
 
 
@@ -68,6 +72,8 @@ def _down(request: Request, response: Response) -> Response:  # noqa: ARG001
 
 def _half(request: Request, response: Response) -> Response:  # noqa: ARG001
     """The first half of the answer, announced as the whole of it."""
+    if response.status_code == 304:
+        return response
     body = Path(response.path).read_bytes() if isinstance(response, FileResponse) else bytes(response.body)
     return Response(body[: len(body) // 2], status_code=response.status_code, media_type=response.media_type)
 
