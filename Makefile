@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui template replay train doctor audit docs test notebook peers lint bench clean .system
+.PHONY: help setup run live ui nights template replay train doctor audit docs test notebook peers lint bench clean .system
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -37,6 +37,9 @@ live: $(STAMP)  ## The nightly job once, against the real servers, into data/liv
 
 ui: $(STAMP)  ## The Dagster UI on 127.0.0.1 against the sandbox (UI_PORT=3000)
 	$(BIN)/python -m pipelines.ui --port $(UI_PORT) --scale $(SCALE)
+
+nights: $(STAMP)  ## Night after night over a sandbox that lives; stops at the first broken promise (NIGHTS=30 SEED=2030 SCALE=0.15)
+	$(BIN)/python -m tests.nights --nights $(or $(NIGHTS),30) --seed $(or $(SEED),2030) --scale $(if $(filter file,$(origin SCALE)),0.15,$(SCALE))
 
 template: $(STAMP)  ## The Excel workbook that institutions fill in and leave in the inbox
 	$(BIN)/python -m pipelines.template

@@ -76,6 +76,13 @@ class World:
         return about
 
     @property
+    def events(self) -> list[str]:
+        """What happened on the day, each with how many records, files or codes it touched."""
+        path = self.truth / "events.json"
+        happened = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return [f"{e['name'].replace('_', ' ')} ({len(e['subjects'])})" for e in happened]
+
+    @property
     def last_fiscal_year(self) -> int:
         """The fiscal year that it is."""
         return int(self.about.get("last_fiscal_year", LAST_FISCAL_YEAR))

@@ -170,7 +170,9 @@ def _events(
     else:
         context.log.warning("%s was never read: its tables are empty", layer.source)
         yield dg.MaterializeResult(
-            asset_key=raw_key(layer), metadata={"dagster/row_count": 0, "is_stale": bool(failed)}
+            asset_key=raw_key(layer),
+            metadata={"dagster/row_count": 0, "is_stale": bool(failed)},
+            data_version=_data_version({}),
         )
     for r in failed:
         context.log.warning("%s", r.error)

@@ -162,9 +162,9 @@ def first_day(seed: int, scale: float, inbox: Path) -> Country:
         ground=ground,
         initiatives={i.key: i for i in initiatives},
         frames={
-            "minam_polygons": registries.minam_polygons,
-            "minam_points": registries.minam_points,
-            "serfor_polygons": registries.serfor_polygons,
+            "minam_polygons": _typed(registries.minam_polygons),
+            "minam_points": _typed(registries.minam_points),
+            "serfor_polygons": _typed(registries.serfor_polygons),
         },
         records=registries.truth_records,
         areas=registries.truth_areas,
@@ -174,3 +174,9 @@ def first_day(seed: int, scale: float, inbox: Path) -> Country:
         ferm=ferm(seed, initiatives),
         codes=crosswalk(),
     )
+
+
+def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+    """In a very small world a column may have no value on day 0, and so no type; later days give it one."""
+    empty = [name for name, kind in frame.schema.items() if kind == pl.Null]
+    return frame.with_columns(pl.col(name).cast(pl.Int64 if name.startswith("FEC") else pl.String) for name in empty)

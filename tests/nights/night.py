@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +25,7 @@ from pipelines.incidents import after_run
 from pipelines.settings import LIMA, Settings
 from resources.notifications import Notifier
 from resources.warehouse import WarehouseFiles
-from sandbox.days.calendar import date_of, night_of
+from sandbox.days.calendar import night_of
 from sandbox.days.life import Life
 from sandbox.servers.app import SandboxServers
 from sandbox.serving import fill_inbox
@@ -113,7 +111,7 @@ class Nights:
                 self.data_dir, servers.write_hosts(self._hosts), world.last_fiscal_year, 5, 10, 2, min_free_mb=0
             )
             began = time.perf_counter()
-            job, result = self._run(settings, layers, with_exports=with_exports)
+            result = self._run(settings, layers, with_exports=with_exports)
             seconds = time.perf_counter() - began
             requests, spoiled = tuple(servers.faults.requests), tuple(servers.faults.spoiled)
         published = [e for e in result.get_asset_materialization_events() if e.asset_key == PUBLISHED]
@@ -126,7 +124,7 @@ class Nights:
 
     def _run(
         self, settings: Settings, layers: dict[str, SourceLayer], *, with_exports: bool
-    ) -> tuple[object, dg.ExecuteInProcessResult]:
+    ) -> dg.ExecuteInProcessResult:
         """What the schedule of the day asks for, in this process."""
         definitions = build_definitions(settings, layers)
         moment = night_of(self.day).astimezone(LIMA)
@@ -143,7 +141,7 @@ class Nights:
                 asset_selection=keys,
             )  # fmt: skip
             after_run(instance, result.dagster_run, self.data_dir, layers, Notifier.from_env({}))
-        return job, result
+        return result
 
     def _kept_before(self) -> Path | None:
         """Warehouse and linkage as they are now, for whoever builds the night once more."""
@@ -209,15 +207,3 @@ def _errors(result: dg.ExecuteInProcessResult) -> str:
             told.append(f"{event.step_key}: {error.message.strip()}")
             error = error.cause
     return "\n".join(told)
-
-
-@contextmanager
-def nights(folder: Path, seed: int, scale: float, worlds: Path | None = None) -> Iterator[Nights]:
-    """Nights in a folder."""
-    with Nights(folder, seed, scale, worlds) as running:
-        yield running
-
-
-def weekday(day: int) -> str:
-    """Short name of the day of the week."""
-    return f"{date_of(day):%a}"

@@ -6,7 +6,6 @@ a build from nothing, the files of the releases before. Does not: running nights
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import json
 import os
@@ -70,7 +69,7 @@ def broken_promises(night: Night, memory: Memory) -> list[str]:
 # -- the file ------------------------------------------------------------------------------------------
 
 
-def the_file_is_one_complete_release(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def the_file_is_one_complete_release(night: Night, memory: Memory) -> Iterator[str]:
     """It opens without extensions, is byte for byte what was published, and holds every table."""
     if damage := night.files.damage(night.published):
         yield damage
@@ -84,7 +83,7 @@ def the_file_is_one_complete_release(night: Night, memory: Memory) -> Iterator[s
         yield f"the release is of {as_of}"
 
 
-def a_build_from_nothing_is_the_same(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def a_build_from_nothing_is_the_same(night: Night, memory: Memory) -> Iterator[str]:
     """Every model, in all columns, as if no table of the night before had been there to be reused."""
     folder = night.data_dir.parent / "again"
     shutil.rmtree(folder, ignore_errors=True)
@@ -127,7 +126,7 @@ def _digest(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> tuple:
 # -- hectares and soles --------------------------------------------------------------------------------
 
 
-def net_hectares_are_the_union(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def net_hectares_are_the_union(night: Night, memory: Memory) -> Iterator[str]:
     """Against shapely and pyproj."""
     rows = night.rows("select st_aswkb(geometry), net_ha from core.areas where geometry_kind = 'polygon'")
     forth = Transformer.from_crs(4326, 6933, always_xy=True)
@@ -138,7 +137,7 @@ def net_hectares_are_the_union(night: Night, memory: Memory) -> Iterator[str]:  
         yield f"net {net:.6f} ha, union {union:.6f} ha"
 
 
-def every_sol_is_linked_or_unlinked_once(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def every_sol_is_linked_or_unlinked_once(night: Night, memory: Memory) -> Iterator[str]:
     """What is tied to initiatives and what is not add up to what was spent, to the cent."""
     for year, programme, spent, linked, unlinked in night.rows(
         """
@@ -154,7 +153,7 @@ def every_sol_is_linked_or_unlinked_once(night: Night, memory: Memory) -> Iterat
             yield f"{programme} {year}: spent {spent}, linked {linked}, unlinked {unlinked}"
 
 
-def programme_totals_are_those_of_the_file(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def programme_totals_are_those_of_the_file(night: Night, memory: Memory) -> Iterator[str]:
     """Our sums equal those of the stored bytes read by Polars, and the official totals of files of the same night."""
     store, source = SnapshotStore(night.data_dir / "snapshots"), "mef.budget_execution"
     ours = {(y, p): (pim, accrued) for y, p, pim, accrued in night.rows(
@@ -275,7 +274,7 @@ def _is_published(night: Night, source: str, year: int) -> bool:
 # -- beside the file -----------------------------------------------------------------------------------
 
 
-def everything_beside_the_file_is_of_this_release(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def everything_beside_the_file_is_of_this_release(night: Night, memory: Memory) -> Iterator[str]:
     """Report, exports, quality site, and the analysts' notebook, which is run."""
     release = night.rows("select release_id from meta.releases order by published_at desc limit 1")[0][0]
     for folder in [*sorted((night.data_dir / EXPORTS).glob("[!.]*")), night.data_dir / REPORT]:
@@ -294,11 +293,11 @@ def everything_beside_the_file_is_of_this_release(night: Night, memory: Memory) 
         del os.environ["RESTAURACION_DATA_DIR"]
 
 
-def nothing_is_left_behind(night: Night, memory: Memory) -> Iterator[str]:  # noqa: ARG001
+def nothing_is_left_behind(night: Night, memory: Memory) -> Iterator[str]:
     """No builds, scratch files or half folders; as many releases as are kept."""
     left = [p for p in night.data_dir.rglob("*") if p.name.endswith((".part", ".wal", ".old", ".tmp", ".damaged"))]
     left += list((night.data_dir / "warehouse" / "builds").glob("*"))
-    left += [p for p in (night.data_dir / EXPORTS).glob(".*")]
+    left += list((night.data_dir / EXPORTS).glob(".*"))
     if left:
         yield f"{[str(p.relative_to(night.data_dir)) for p in left]}"
     if (kept := len(list(night.files.releases.glob("*")))) > KEPT_RELEASES:
