@@ -122,6 +122,11 @@ class Doors:
                 return tables.read_stream(source, stream, name, sheet)
             return pl.DataFrame() if sheet else vectors.read_stream(source, stream, name)
 
+    @staticmethod
+    def is_streamed(layer: SourceLayer, of: Draft | Manifest) -> bool:
+        """Whether the rows go to Parquet inside DuckDB, of a file of any size."""
+        return layer.kind == "csv" and DROPPED not in of.parameters
+
     def csv_to_lake(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
         """A CSV goes from the snapshot to Parquet inside DuckDB."""
         shape = CsvShape(

@@ -174,14 +174,24 @@ class Extraction:
         return current
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
-        """The raw Parquet of a snapshot, made again from its bodies if it is gone."""
+        """The raw Parquet of a snapshot, made again from its bodies if it is gone, damaged or of an older form."""
         path = self.lake.path(layer.source, partition, manifest.snapshot_id)
-        if path.exists() and not self.lake.is_whole(path):
-            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, manifest.snapshot_id)
-            self.lake.remove(path)
-        if not path.exists():
+        if not self._is_there(layer, path, manifest):
             self._write(layer, partition, manifest)
         return path
+
+    def _is_there(self, layer: SourceLayer, path: Path, of: Draft | Manifest) -> bool:
+        """Whether the raw Parquet can be read; one that cannot is removed."""
+        if not path.exists():
+            return False
+        if not self.lake.is_whole(path):
+            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, of.snapshot_id)
+        elif self.doors.is_streamed(layer, of) and not self.lake.has_row_numbers(path):
+            logger.warning("%s: %s lacks the numbers of its rows and is made again", layer.source, path)
+        else:
+            return True
+        self.lake.remove(path)
+        return False
 
     def _read(self, layer: SourceLayer, partition: str | None) -> tuple[Manifest, bool]:
         source, draft, url = layer.source, self.store.draft(), layer.url_for(partition)
@@ -195,7 +205,7 @@ class Extraction:
                 return self.store.unchanged(source, partition, current), False
             self._refuse_another_years(layer, partition, draft)
             path = self.lake.path(source, partition, draft.snapshot_id)
-            was_there = path.exists() and self.lake.is_whole(path)
+            was_there = self._is_there(layer, path, draft)
             try:
                 known_rows = self.store.rows_of(
                     source, partition, draft.snapshot_id
@@ -210,7 +220,7 @@ class Extraction:
                 )  # fmt: skip
             except BaseException:
                 if not was_there:
-                    path.unlink(missing_ok=True)
+                    self.lake.remove(path)
                 raise
         except BaseException:
             draft.discard()
@@ -229,7 +239,7 @@ class Extraction:
 
     def _write(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, came: Came | None = None) -> int:
         """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
-        if layer.kind == "csv" and "dropped" not in of.parameters:
+        if self.doors.is_streamed(layer, of):
             rows = self.doors.csv_to_lake(layer, partition, of)
         else:
             frames = _checked(layer, came.frames() if came and came.frames else self.doors.frames(layer, of))
