@@ -142,21 +142,20 @@ class Inputs:
 
     def _source_status(self) -> pl.DataFrame:
         """One row a source and fiscal year, from the ledgers."""
-        rows = [row for layer in self.layers.values() for row in self._status_rows(layer)]
-        times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
-        return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
-            pl.col(t).str.to_datetime(time_zone="UTC") for t in times
-        )
+        return _status_frame([row for layer in self.layers.values() for row in self._status_rows(layer)])
 
     def _source_shape(self) -> pl.DataFrame:
-        """The state of sources without times: what changes only when a source does."""
-        return self._source_status().select(_SHAPE)
+        """The state of sources without times: what changes only when a source does. What was withdrawn has no shape."""
+        rows = [r for layer in self.layers.values() for r in self._status_rows(layer) if not r["is_withdrawn"]]
+        return _status_frame(rows).select(_SHAPE)
 
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         for partition in self._partitions(layer) or [None]:
             attempts = self.store.attempts(layer.source, partition)
-            good = [a for a in attempts if a.outcome != "failed"]
+            good = self.store.good(layer.source, partition) or [
+                a for a in attempts if a.outcome in {"new", "unchanged"}
+            ]
             failed = [a for a in attempts if a.outcome == "failed"]
             manifest = self.store.current(layer.source, partition)
             before = self.store.previous(layer.source, partition)
@@ -183,6 +182,7 @@ class Inputs:
                     "last_failed_at": failed[-1].at if failed else None,
                     "last_error": attempts[-1].message if is_stale else None,
                     "is_stale": is_stale,
+                    "is_withdrawn": manifest is None and self.store.is_withdrawn(layer.source, partition),
                     "added_columns": list(moved.added),
                     "removed_columns": list(moved.removed),
                     "is_tls_verified": manifest.tls_verified if manifest else None,
@@ -233,6 +233,13 @@ _SHAPE = [
     "source", "partition", "reporting_institution", "snapshot_id", "row_count", "previous_row_count", "added_columns",
     "removed_columns", "is_stale", "is_tls_verified",
 ]  # fmt: skip
+
+
+def _status_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
+    return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
+        pl.col(t).str.to_datetime(time_zone="UTC") for t in times
+    )
 
 
 def digest(content: bytes) -> str:

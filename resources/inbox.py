@@ -1,8 +1,9 @@
 """The inbox: folders where people leave files for the warehouse.
 
-Belongs here: which files are submissions, which are a source's own file, where an answer goes. Does not: reading them.
+Belongs here: which files are submissions, which withdraw one, which are a source's own, where an answer goes. Does not: reading them.
 
     inbox/<institution>/<file>         a submission; its answer appears beside it as <file>.respuesta.xlsx
+    inbox/<institution>/retirar/<file> withdraws what <institution>/<file> delivered, once that file has left the folder
     inbox/fuentes/<source>/<file>      a file that comes instead of a source's server, e.g. fuentes/serfor.restoration_areas/
 """
 
@@ -16,6 +17,7 @@ from resources.vectors import ARCHIVES, READABLE
 
 ANSWER_SUFFIX = ".respuesta.xlsx"
 SOURCES_FOLDER = "fuentes"
+WITHDRAW_FOLDER = "retirar"
 
 
 class Inbox:
@@ -26,11 +28,19 @@ class Inbox:
 
     def submissions(self) -> dict[str, Path]:
         """Files by the name of their partition, `<institution>--<file>`."""
-        found: dict[str, Path] = {}
-        for path in sorted(self.folder.glob("*/*")):
-            if _is_a_file(path) and path.parent.name != SOURCES_FOLDER and not _is_ours_or_hidden(path):
-                found[f"{_slug(path.parent.name)}--{_slug(path.name)}"] = path
-        return found
+        return {_partition(path.parent, path): path for path in self._files("*/*") if self._is_institution(path.parent)}
+
+    def withdrawals(self) -> dict[str, Path]:
+        """Files that ask to withdraw a submission, by the name of its partition."""
+        asked = [p for p in self._files(f"*/{WITHDRAW_FOLDER}/*") if self._is_institution(p.parent.parent)]
+        return {_partition(path.parent.parent, path): path for path in asked}
+
+    def _files(self, pattern: str) -> list[Path]:
+        return [p for p in sorted(self.folder.glob(pattern)) if _is_a_file(p) and not _is_ours_or_hidden(p)]
+
+    @staticmethod
+    def _is_institution(folder: Path) -> bool:
+        return folder.name not in {SOURCES_FOLDER, WITHDRAW_FOLDER} and not folder.is_symlink()
 
     def dropped(self, source: str) -> Path | None:
         """The newest file in a source's drop folder."""
@@ -39,7 +49,11 @@ class Inbox:
 
     def state(self) -> str:
         """Changes whenever a file comes, changes or goes: what a sensor remembers."""
-        paths = [*self.submissions().values(), *(self.folder / SOURCES_FOLDER).glob("*/*")]
+        paths = [
+            *self.submissions().values(),
+            *self.withdrawals().values(),
+            *(self.folder / SOURCES_FOLDER).glob("*/*"),
+        ]
         return "\n".join(
             f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths)
         )
@@ -62,6 +76,10 @@ def _is_a_file(path: Path) -> bool:
 
 def _is_ours_or_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$")) or path.name.endswith((ANSWER_SUFFIX, ".part", ".tmp", ".crdownload"))
+
+
+def _partition(institution: Path, file: Path) -> str:
+    return f"{_slug(institution.name)}--{_slug(file.name)}"
 
 
 def _slug(text: str) -> str:

@@ -61,7 +61,10 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed or corrupt."""
+    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed, corrupt or withdrawn.
+
+    A withdrawal without a snapshot takes back everything that stood before it.
+    """
 
     at: str
     outcome: str
@@ -233,17 +236,27 @@ class SnapshotStore:
         tried = sorted(p.parent.name for p in home.glob("*/ledger.jsonl"))
         return [t for t in tried if self.until is None or self.attempts(source, t)]
 
+    def good(self, source: str, partition: str | None = None) -> list[Attempt]:
+        """Attempts that brought or confirmed a snapshot which nothing later took back, oldest first."""
+        good: list[Attempt] = []
+        for attempt in self.attempts(source, partition):
+            if attempt.outcome in {"corrupt", "withdrawn"}:
+                good = [a for a in good if attempt.snapshot_id and a.snapshot_id != attempt.snapshot_id]
+            elif attempt.outcome in {"new", "unchanged"} and attempt.snapshot_id:
+                good.append(attempt)
+        return good
+
+    def is_withdrawn(self, source: str, partition: str | None = None) -> bool:
+        """Whether the last that was heard of a partition is that it was withdrawn."""
+        attempts = self.attempts(source, partition)
+        return bool(attempts) and attempts[-1].outcome == "withdrawn"
+
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
         """The last good snapshot; the one before it where its manifest cannot be read, which the log tells.
 
         With `until` there is no other: raises CorruptSnapshot.
         """
-        standing: list[str] = []
-        for attempt in self.attempts(source, partition):
-            if attempt.outcome == "corrupt":
-                standing = [s for s in standing if s != attempt.snapshot_id]
-            elif attempt.outcome != "failed" and attempt.snapshot_id:
-                standing.append(attempt.snapshot_id)
+        standing = [a.snapshot_id or "" for a in self.good(source, partition)]
         for snapshot_id in dict.fromkeys(reversed(standing)):
             try:
                 return self.manifest(source, partition, snapshot_id)
@@ -255,7 +268,7 @@ class SnapshotStore:
 
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
-        ids = [a.snapshot_id or "" for a in self.attempts(source, partition) if a.outcome == "new"]
+        ids = [a.snapshot_id or "" for a in self.good(source, partition) if a.outcome == "new"]
         now = self.current(source, partition)
         earlier = [
             i for i in ids if now and i != now.snapshot_id and self.has_manifest(source, partition, i)
@@ -337,6 +350,10 @@ class SnapshotStore:
     def failed(self, source: str, partition: str | None, error: SourceError) -> None:
         """Remember a failure; the last good snapshot stands."""
         self._note(source, partition, Attempt(_now(), "failed", None, type(error).__name__, str(error)))
+
+    def withdraw(self, source: str, partition: str | None, reason: str, snapshot_id: str | None = None) -> None:
+        """Take back one snapshot, or everything that stands of a partition. Bytes and manifests stay."""
+        self._note(source, partition, Attempt(_now(), "withdrawn", snapshot_id, None, reason))
 
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
         add_line(self._home(source, partition) / "ledger.jsonl", asdict(attempt))

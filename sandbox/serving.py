@@ -26,10 +26,10 @@ def worlds_folder() -> Path:
 
 
 def fill_inbox(world: World, inbox: Path) -> None:
-    """Leave the made submissions in the inbox, where a person has not left anything of the same name."""
+    """Leave the made submissions in the inbox, where a person has not left or withdrawn anything of the same name."""
     for path in sorted(world.inbox.glob("*/*")):
         target = inbox / path.parent.name / path.name
-        if not target.exists():
+        if not target.exists() and not (target.parent / "retirar" / path.name).exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
 

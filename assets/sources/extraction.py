@@ -129,12 +129,20 @@ class Extraction:
         except (SourceError, *_ODD_ANSWERS) as caught:
             every: Sequence[str | None] = known or [None]
             return [self._failed(layer, part, caught) for part in every]
-        if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands
+        if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands until it is withdrawn
+            self._withdraw(layer, {*known} - {*parts})
             stand = [
                 Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts
             ]
             return [*stand, *(self.refresh(layer, part) for part in parts)]
         return [self.refresh(layer, part) for part in sorted({*parts, *known})]
+
+    def _withdraw(self, layer: SourceLayer, gone: set[str]) -> None:
+        """Take back what files delivered that have left their folder and lie among those to withdraw."""
+        for partition, path in self.inbox.withdrawals().items():
+            if partition in gone and not self.store.is_withdrawn(layer.source, partition):
+                logger.warning("%s: %s is withdrawn", layer.source, partition)
+                self.store.withdraw(layer.source, partition, f"{path.name} was left in {path.parent.name}/")
 
     # -- one ---------------------------------------------------------------------------------------
 

@@ -57,7 +57,8 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         + (
             f"\n\nA file left in `inbox/fuentes/{layer.source}/` comes instead of the server."
             if layer.kind != "inbox"
-            else "\n\nFiles lie in `inbox/<institución>/`; each gets an answer beside it."
+            else "\n\nFiles lie in `inbox/<institución>/`; each gets an answer beside it. One moved to "
+            "`inbox/<institución>/retirar/` withdraws what it delivered."
         )
         + (f"\n\n**Assumption**: {layer.assumed}." if layer.assumed else "")
         + f"\n\n_{layer.disclaimer}_",

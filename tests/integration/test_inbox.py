@@ -216,6 +216,9 @@ def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: di
     assert not look(sensor, stayed.cursor).run_requests, "it was asked for once"
     (folder / f"a.csv{'.respuesta.xlsx'}").write_bytes(b"answer")
     assert not look(sensor, stayed.cursor).run_requests, "an answer is no submission"
+    (folder / "retirar").mkdir()
+    (folder / "a.csv").rename(folder / "retirar" / "a.csv")
+    assert look(sensor, look(sensor, stayed.cursor).cursor).run_requests, "a withdrawal is noticed"
 
 
 def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> None:
