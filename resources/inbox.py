@@ -4,7 +4,8 @@ Belongs here: which files are submissions, which withdraw one, which are a sourc
 
     inbox/<institution>/<file>         a submission; its answer appears beside it as <file>.respuesta.xlsx
     inbox/<institution>/retirar/<file> withdraws what <institution>/<file> delivered, once that file has left the folder
-    inbox/fuentes/<source>/<file>      a file that comes instead of a source's server, e.g. fuentes/serfor.restoration_areas/
+    inbox/fuentes/<source>/<file>      a file in place of a source's server, e.g. fuentes/serfor.restoration_areas/; it may lie
+                                       in a folder of its year or part, and leaves the folder or moves to retirar/ to end that
 """
 
 from __future__ import annotations
@@ -42,18 +43,26 @@ class Inbox:
     def _is_institution(folder: Path) -> bool:
         return folder.name not in {SOURCES_FOLDER, WITHDRAW_FOLDER} and not folder.is_symlink()
 
-    def dropped(self, source: str) -> Path | None:
-        """The newest file in a source's drop folder."""
-        files = [p for p in (self.folder / SOURCES_FOLDER / source).glob("*") if _is_a_file(p) and is_readable(p)]
-        return max(files, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
+    def source_folder(self, source: str) -> Path:
+        """Where files in place of a source's server lie."""
+        return self.folder / SOURCES_FOLDER / source
+
+    def dropped(self, source: str) -> list[Path]:
+        """Files in a source's folder and in the folders of its years or parts, the newest last."""
+        home = self.source_folder(source)
+        files = [
+            path
+            for path in (*home.glob("*"), *home.glob("*/*"))
+            if _is_a_file(path) and is_readable(path) and path.parent.name != WITHDRAW_FOLDER
+            and not _is_ours_or_hidden(path) and not home.is_symlink()
+        ]  # fmt: skip
+        return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
     def state(self) -> str:
         """Changes whenever a file comes, changes or goes: what a sensor remembers."""
-        paths = [
-            *self.submissions().values(),
-            *self.withdrawals().values(),
-            *(self.folder / SOURCES_FOLDER).glob("*/*"),
-        ]
+        sources = self.folder / SOURCES_FOLDER
+        dropped = [p for p in (*sources.glob("*/*"), *sources.glob("*/*/*")) if p.is_file()]
+        paths = [*self.submissions().values(), *self.withdrawals().values(), *dropped]
         return "\n".join(
             f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths)
         )
@@ -67,6 +76,14 @@ def answer_path(submission: Path) -> Path:
 def is_readable(path: Path) -> bool:
     """Whether its name is that of a file somebody can read."""
     return path.suffix.lower() in TABLES | READABLE | ARCHIVES
+
+
+def _changed_at(path: Path) -> int:
+    """Nanoseconds; 0 for a file that went while it was looked at."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_a_file(path: Path) -> bool:

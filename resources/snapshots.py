@@ -25,6 +25,7 @@ from resources.lines import add_line, read_lines
 
 logger = logging.getLogger(__name__)
 
+DROPPED = "dropped"  # in a snapshot's parameters: name of the file that lay in place of the server
 _ZSTD_LEVEL = 1  # level 3 takes half as long again for 8 % less (2.4 GB of budget lines, 2026-11-23)
 
 
@@ -57,6 +58,11 @@ class Manifest:
     parts: list[Part]
     tls_verified: bool = True
     columns: list[str] | None = None
+
+    @property
+    def is_dropped(self) -> bool:
+        """It came from a file that a person left in place of the server."""
+        return DROPPED in self.parameters
 
 
 @dataclass(frozen=True)
@@ -266,6 +272,21 @@ class SnapshotStore:
                 logger.warning("%s; the snapshot before it stands", error)
         return None
 
+    def of_server(self, source: str, partition: str | None = None) -> Manifest | None:
+        """The last good snapshot that the server gave, whether a file in its place came since or not."""
+        return next((m for m in self._kept(source, partition) if not m.is_dropped), None)
+
+    def dropped(self, source: str, partition: str | None = None) -> list[Manifest]:
+        """Snapshots of files in place of the server that were not withdrawn, the newest first."""
+        return [m for m in self._kept(source, partition) if m.is_dropped]
+
+    def _kept(self, source: str, partition: str | None) -> Iterator[Manifest]:
+        """Snapshots that nothing took back and whose manifest is there, the newest first."""
+        good = [a.snapshot_id or "" for a in self.good(source, partition)]
+        for snapshot_id in dict.fromkeys(reversed(good)):
+            with suppress(CorruptSnapshot):
+                yield self.manifest(source, partition, snapshot_id)
+
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
         ids = [a.snapshot_id or "" for a in self.good(source, partition) if a.outcome == "new"]
@@ -326,15 +347,19 @@ class SnapshotStore:
 
         `columns` are those that the source sent, by its own names.
         """
-        current = self.current(source, partition)
-        if current and rows < current.rows * (1 - allowed_shrink):
-            raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
-        if current and current.snapshot_id == draft.snapshot_id:
-            if [p.sha256 for p in current.parts] != [p.sha256 for p in draft.parts]:
-                if self.has_bodies(current):
+        current = before = self.current(source, partition)
+        if current and current.is_dropped and DROPPED not in draft.parameters:
+            before = (
+                self.of_server(source, partition) or current
+            )  # news of a server is what it did not say before the file came
+        if before and rows < before.rows * (1 - allowed_shrink):
+            raise Shrunk(source, before.rows, rows, before.fetched_at[:10], allowed_shrink)
+        if current and before and before.snapshot_id == draft.snapshot_id:
+            if [p.sha256 for p in before.parts] != [p.sha256 for p in draft.parts]:
+                if self.has_bodies(before):
                     draft.discard()  # the same content in other bodies: those of the first time are kept
                 else:  # those of the first time are damaged: the manifest tells the new ones
-                    self._write_manifest(replace(current, parts=list(draft.parts)))
+                    self._write_manifest(replace(before, parts=list(draft.parts)))
             return self.unchanged(source, partition, current), False
         now = _now()
         manifest = Manifest(

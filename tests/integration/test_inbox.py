@@ -24,6 +24,7 @@ from pipelines.inbox_sensor import inbox_sensor
 from pipelines.template import write_template
 from resources.esri import read_geometries
 from resources.inbox import Inbox, answer_path
+from resources.snapshots import SnapshotStore
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, settings_for
@@ -139,7 +140,7 @@ def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: P
     assert cells(answer_path(path), "Por corregir")[1:] == []
 
 
-def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipeline, world: World) -> None:
+def test_a_file_dropped_for_a_source_serves_while_its_server_fails(pipeline: Pipeline, world: World) -> None:
     """SERFOR's submodule has no public address yet: its door takes files."""
     layer = "serfor.restoration_areas"
     before = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
@@ -153,9 +154,14 @@ def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipel
         after = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
         assert after[0][0] == before[0][0]
         assert float(after[0][1]) == pytest.approx(float(before[0][1]), rel=1e-6)
+        store = SnapshotStore(pipeline.data_dir / "snapshots")
+        assert store.current(layer).parameters["dropped"] == "sniffs.gpkg"  # type: ignore[union-attr]
+        shutil.rmtree(folder)
+        pipeline.run([f"raw_{layer.replace('.', '__')}"])
+        assert store.current(layer) == store.of_server(layer), "taken away, the server's last answer stands"
     finally:
         pipeline.servers.faults.by_path.clear()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _export(world: World, path: Path) -> None:
