@@ -1,6 +1,7 @@
 """The inbox: folders where people leave files for the warehouse.
 
-Belongs here: which files are submissions, which withdraw one, which are a source's own, where an answer goes. Does not: reading them.
+Belongs here: which files are submissions, which withdraw one, which are a source's own, where an answer goes,
+and what of it all the last run read. Does not: reading files.
 
     inbox/<institution>/<file>         a submission; its answer appears beside it as <file>.respuesta.xlsx
     inbox/<institution>/retirar/<file> withdraws what <institution>/<file> delivered, once that file has left the folder
@@ -10,7 +11,11 @@ Belongs here: which files are submissions, which withdraw one, which are a sourc
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resources.tables import TABLES
@@ -19,6 +24,7 @@ from resources.vectors import ARCHIVES, READABLE
 ANSWER_SUFFIX = ".respuesta.xlsx"
 SOURCES_FOLDER = "fuentes"
 WITHDRAW_FOLDER = "retirar"
+_READ = ".leido.json"  # what the last run read, folder by folder
 
 
 class Inbox:
@@ -58,14 +64,42 @@ class Inbox:
         ]  # fmt: skip
         return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
-    def state(self) -> str:
-        """Changes whenever a file comes, changes or goes: what a sensor remembers."""
-        sources = self.folder / SOURCES_FOLDER
-        dropped = [p for p in (*sources.glob("*/*"), *sources.glob("*/*/*")) if p.is_file()]
-        paths = [*self.submissions().values(), *self.withdrawals().values(), *dropped]
-        return "\n".join(
-            f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths)
-        )
+    def states(self) -> dict[str, str]:
+        """Each folder that holds files, an institution's or `fuentes/<source>`, with what changes whenever a file comes, changes or goes."""
+        sources = [p.name for p in (self.folder / SOURCES_FOLDER).glob("*") if p.is_dir()]
+        folders = {f"{SOURCES_FOLDER}/{source}": self.dropped(source) for source in sources}
+        for path in (*self.submissions().values(), *self.withdrawals().values()):
+            folders.setdefault(path.relative_to(self.folder).parts[0], []).append(path)
+        told = {name: "\n".join(filter(None, map(self._seen, sorted(files)))) for name, files in folders.items()}
+        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items() if text}
+
+    def _seen(self, path: Path) -> str:
+        """A file as it is now; nothing for one that went while it was looked at."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return ""
+        return f"{path.relative_to(self.folder)} {stat.st_size} {stat.st_mtime_ns}"
+
+    def read_states(self) -> dict[str, str]:
+        """The state of each folder as the last run read it."""
+        try:
+            return dict(json.loads((self.folder / _READ).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none yet, or torn: read once more rather than not at all
+            return {}
+
+    def remember(self, states: Mapping[str, str], sources: Iterable[str], *, submissions: bool) -> None:
+        """Keep the states that a run took before it read the files of these sources, and those of all institutions."""
+        of_sources, known = {f"{SOURCES_FOLDER}/{source}" for source in sources}, self.read_states()
+
+        def was_read(folder: str) -> bool:
+            return folder in of_sources or (submissions and not folder.startswith(f"{SOURCES_FOLDER}/"))
+
+        now = {f: s for f, s in known.items() if not was_read(f)} | {f: s for f, s in states.items() if was_read(f)}
+        if now != known:
+            scratch = self.folder / f"{_READ}.part"
+            scratch.write_text(json.dumps(now, indent=1, ensure_ascii=False), encoding="utf-8")
+            os.replace(scratch, self.folder / _READ)
 
 
 def answer_path(submission: Path) -> Path:

@@ -114,7 +114,11 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         data_folder.claim(f"run {context.run_id}")
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
+        states = extraction.inbox.states()  # before reading: what comes meanwhile is asked for again
         came = extraction.refresh_all(jobs, config.checked())
+        chosen = [layer.source for layer, _ in jobs]
+        submissions = {layer.source for layer in layers if layer.kind == "inbox"}
+        extraction.inbox.remember(states, chosen, submissions=submissions <= {*chosen})
         for layer, _ in jobs:
             yield from _events(context, extraction.store, layer, [r for r in came if r.layer.source == layer.source])
 
@@ -148,7 +152,10 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         if not jobs:
             context.log.info("%s begins in %s", layer.source, first)
             return
-        yield from _events(context, extraction.store, layer, extraction.refresh_all(jobs, config.checked()))
+        states = extraction.inbox.states()
+        came = extraction.refresh_all(jobs, config.checked())
+        extraction.inbox.remember(states, [layer.source], submissions=False)
+        yield from _events(context, extraction.store, layer, came)
 
     return source_by_fiscal_year
 
