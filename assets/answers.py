@@ -1,4 +1,4 @@
-"""The answer beside each submission: what was accepted, what was not and what to mend, in Spanish.
+"""The answer beside each submission: what was accepted, what was not and what to mend, or what was withdrawn, in Spanish.
 
 Belongs here: reading the published file for one submission and writing its workbook. Does not: judging rows (expectations).
 No Dagster.
@@ -17,7 +17,9 @@ import polars as pl
 import xlsxwriter
 
 from expectations.contracts import read_contract
-from resources.inbox import Inbox, answer_path
+from resources.inbox import WITHDRAW_FOLDER, Inbox, answer_path
+
+Lines = list[tuple[str, str | float]]  # label and value
 
 _STATE = ".respuestas.json"
 _CONTRACTS = ("submissions", "initiatives", "areas", "indicator_values")
@@ -113,12 +115,36 @@ _STATUS = """
 select last_error, last_good_at, (select release_id from meta.releases order by published_at desc limit 1)
 from quality.source_status where source = 'submissions.areas' and partition = $submission
 """
+_WITHDRAWN = """
+select
+    status.snapshot_id is null and not status.is_stale,
+    count(distinct gone.source_row),
+    coalesce(sum(gone.geometry_ha), 0),
+    coalesce(sum(gone.net_ha), 0)
+from quality.source_status as status
+left join history.areas as gone
+    on
+        gone.source = 'submissions'
+        and gone.layer_name = status.partition
+        and epoch(gone.valid_to) >= epoch(status.last_checked_at)
+where status.source = 'submissions.areas' and status.partition = $submission
+group by status.snapshot_id, status.is_stale
+"""
+_STILL_THERE: Lines = [
+    ("Resultado", "No se retiró nada: el archivo sigue en la carpeta de la institución."),
+    ("Qué hacer", "Para retirarlo, quítelo primero de esa carpeta y deje este aquí. Si quiere que siga en pie, borre este."),
+]  # fmt: skip
+_NEVER_CAME: Lines = [
+    ("Resultado", "No se retiró nada: nunca se entregó un archivo de este nombre."),
+    ("Qué hacer", "Revise el nombre y la carpeta: deben ser los de la entrega."),
+]
 
 
 def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
     """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission."""
     state_path = inbox.folder / _STATE
-    answered: dict[str, str] = json.loads(state_path.read_text()) if state_path.exists() else {}
+    before: dict[str, str] = json.loads(state_path.read_text()) if state_path.exists() else {}
+    answered = dict(before)
     came: dict[str, dict[str, int]] = {}
     with duckdb.connect(str(published), read_only=True) as con:
         for submission, path in inbox.submissions().items():
@@ -131,16 +157,51 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
             rejected = pl.concat([rejected, wrong_values])
             came[submission] = {"accepted": accepted.height, "rejected": rejected.height}
             facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json(), str(values.height)]
-            content = hashlib.sha256("\0".join(facts).encode()).hexdigest()
-            if answered.get(submission) == content and answer_path(path).exists():
-                continue
-            _write(answer_path(path), path.name, status[0], str(status[2]), accepted, rejected, values.height)
-            answered[submission] = content
-    if came:
+            lines = _summary(path.name, status[0], str(status[2]), accepted.height, rejected.height, values.height)
+            _answer(answered, submission, facts, path, lines, {"Aceptadas": accepted, "Por corregir": rejected})
+        for submission, path in inbox.withdrawals().items():
+            if told := _withdrawn(con, submission, is_there=submission in inbox.submissions()):
+                facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
+                _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
+    if answered != before:
         scratch = state_path.with_suffix(".part")
         scratch.write_text(json.dumps(answered, indent=1))
         os.replace(scratch, state_path)
     return came
+
+
+def _answer(
+    answered: dict[str, str],
+    name: str,
+    facts: Sequence[str],
+    path: Path,
+    lines: Lines,
+    sheets: Mapping[str, pl.DataFrame],
+) -> None:
+    """Write an answer that would say something else than the last one of this name."""
+    content = hashlib.sha256("\0".join(facts).encode()).hexdigest()
+    if answered.get(name) != content or not answer_path(path).exists():
+        _write(answer_path(path), lines, sheets)
+        answered[name] = content
+
+
+def _withdrawn(con: duckdb.DuckDBPyConnection, submission: str, *, is_there: bool) -> Lines:
+    """What came of asking for a submission to be withdrawn; nothing where the request came after this run had looked."""
+    if is_there:
+        return _STILL_THERE
+    row = con.execute(_WITHDRAWN, {"submission": submission}).fetchone()
+    if row is None:
+        return _NEVER_CAME
+    is_withdrawn, rows, drawn, net = row
+    if not is_withdrawn:
+        return []
+    return [
+        ("Resultado", "Retirado: lo que este archivo había entregado ya no cuenta."),
+        ("Filas aceptadas que se retiraron", rows),
+        ("Hectáreas dibujadas que se retiraron", round(float(drawn), 2)),
+        ("Hectáreas netas que se retiraron", round(float(net), 2)),
+        ("Qué hacer", "Nada. Para entregarlo otra vez, deje el archivo en la carpeta de la institución y borre este."),
+    ]
 
 
 def _advice() -> Mapping[str, str]:
@@ -187,44 +248,38 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return accepted, pl.DataFrame(said, schema=schema)
 
 
-def _write(
-    path: Path,
-    name: str,
-    error: str | None,
-    release: str,
-    accepted: pl.DataFrame,
-    rejected: pl.DataFrame,
-    indicator_values: int,
-) -> None:
+def _summary(name: str, error: str | None, release: str, accepted: int, rejected: int, indicator_values: int) -> Lines:
+    lines: Lines = [
+        ("Archivo", name),
+        ("Filas aceptadas", accepted),
+        ("Valores de indicadores aceptados", indicator_values),
+        ("Filas por corregir", rejected),
+        ("Publicación", release),
+    ]
+    if error:
+        lines.append(("No se pudo leer", error))
+        lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
+                      "Lo que se había aceptado antes sigue en pie.")))  # fmt: skip
+    elif rejected:
+        lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
+                      "mismo nombre.")))  # fmt: skip
+    else:
+        lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo."))
+    return lines
+
+
+def _write(path: Path, lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> None:
     """The workbook, in one step: nobody opens half of it."""
     scratch = path.with_name(f".{path.name}.part")
     with xlsxwriter.Workbook(str(scratch), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
         sheet = book.add_worksheet("Resumen")
-        sheet.set_column(0, 0, 26)
+        sheet.set_column(0, 0, 34)
         sheet.set_column(1, 1, 90, wrap)
-        lines = [
-            ("Archivo", name),
-            ("Filas aceptadas", accepted.height),
-            ("Valores de indicadores aceptados", indicator_values),
-            ("Filas por corregir", rejected.height),
-            ("Publicación", release),
-        ]
-        if error:
-            lines.append(("No se pudo leer", error))
-            lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
-                          "Lo que se había aceptado antes sigue en pie.")))  # fmt: skip
-        elif rejected.height:
-            lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
-                          "mismo nombre.")))  # fmt: skip
-        else:
-            lines.append(
-                ("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo.")
-            )
         for number, (label, value) in enumerate(lines):
             sheet.write(number, 0, label, bold)
             sheet.write(number, 1, value, wrap)
-        for title, frame in (("Aceptadas", accepted), ("Por corregir", rejected)):
+        for title, frame in sheets.items():
             widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520, "por_mejorar": 520}
             frame.write_excel(
                 book, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),

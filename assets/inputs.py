@@ -14,16 +14,18 @@ import duckdb
 import polars as pl
 
 from assets.sources.drift import drift
+from assets.sources.extraction import Extraction
 from assets.sources.register import SourceLayer
 from dbt_like_sql import seeds
 from dbt_like_sql.runner import ModelError, load_models
 from resources.errors import ColumnsMissing, NoSnapshot
-from resources.lake import Lake
+from resources.http import Http
+from resources.lake import ROW_COLUMN, Lake
 from resources.snapshots import Manifest, SnapshotStore
 from resources.warehouse import put_frame
 
 TOTALS = "_totals"  # ending of a raw table with the sums of whole files
-_READER_VERSION = "2"  # raise when reading of stored bodies changes, so that models are made again
+_READER_VERSION = "3"  # raise when reading of stored bodies changes, so that models are made again
 
 
 class Inputs:
@@ -33,6 +35,7 @@ class Inputs:
         self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer]
     ) -> None:
         self.con, self.store, self.lake, self.layers = con, store, lake, layers
+        self._extraction = Extraction(Http(), store, lake)  # makes raw again from stored bodies; asks nobody
         self._attached: set[str] = set()
         for catalog in ("raw", "seeds", "previous"):
             con.execute(f"attach ':memory:' as {catalog}")
@@ -106,6 +109,8 @@ class Inputs:
 
     def _attach_totals(self, layer: SourceLayer) -> None:
         """Sums of whole files of which raw keeps some rows, in our names."""
+        for partition, manifest in self.snapshots_of(layer):
+            self._extraction.restore(layer, partition, manifest)
         ours = {theirs.rstrip("?"): name for name, theirs in layer.fields.items()}
         columns = ", ".join(f'"{c}" as "{ours[c]}"' for c in (*layer.totals_by, *layer.totals_of))
         selects = [
@@ -116,7 +121,7 @@ class Inputs:
         self.con.execute(f"create or replace view raw.{layer.table}{TOTALS} as {' union all by name '.join(selects)}")
 
     def _select(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> str:
-        path = self.lake.path(layer.source, partition, manifest.snapshot_id)
+        path = self._extraction.restore(layer, partition, manifest)  # a year that this run did not ask for may lack it
         present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
         if missing := [c for c in layer.required_columns if c not in present]:
             raise ColumnsMissing(layer.source, missing, sorted(present))  # the register asks for more than before
@@ -130,27 +135,27 @@ class Inputs:
             columns.append(
                 f"{_literal(manifest.parameters.get('layer') or manifest.parameters.get('file'))} as _layer_name"
             )
-        columns += ["_snapshot_id", "file_row_number as _row", f"{_literal(partition)} as _partition"]
+        row = ROW_COLUMN if ROW_COLUMN in present else f"file_row_number as {ROW_COLUMN}"
+        columns += ["_snapshot_id", row, f"{_literal(partition)} as _partition"]
         columns.append(f"{_literal(manifest.fetched_at)}::timestamptz as _received_at")
         return f"select {', '.join(columns)} from read_parquet({_literal(str(path))}, file_row_number = true)"
 
     def _source_status(self) -> pl.DataFrame:
         """One row a source and fiscal year, from the ledgers."""
-        rows = [row for layer in self.layers.values() for row in self._status_rows(layer)]
-        times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
-        return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
-            pl.col(t).str.to_datetime(time_zone="UTC") for t in times
-        )
+        return _status_frame([row for layer in self.layers.values() for row in self._status_rows(layer)])
 
     def _source_shape(self) -> pl.DataFrame:
-        """The state of sources without times: what changes only when a source does."""
-        return self._source_status().select(_SHAPE)
+        """The state of sources without times: what changes only when a source does. What was withdrawn has no shape."""
+        rows = [r for layer in self.layers.values() for r in self._status_rows(layer) if not r["is_withdrawn"]]
+        return _status_frame(rows).select(_SHAPE)
 
     def _status_rows(self, layer: SourceLayer) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         for partition in self._partitions(layer) or [None]:
             attempts = self.store.attempts(layer.source, partition)
-            good = [a for a in attempts if a.outcome != "failed"]
+            good = self.store.good(layer.source, partition) or [
+                a for a in attempts if a.outcome in {"new", "unchanged"}
+            ]
             failed = [a for a in attempts if a.outcome == "failed"]
             manifest = self.store.current(layer.source, partition)
             before = self.store.previous(layer.source, partition)
@@ -177,6 +182,7 @@ class Inputs:
                     "last_failed_at": failed[-1].at if failed else None,
                     "last_error": attempts[-1].message if is_stale else None,
                     "is_stale": is_stale,
+                    "is_withdrawn": manifest is None and self.store.is_withdrawn(layer.source, partition),
                     "added_columns": list(moved.added),
                     "removed_columns": list(moved.removed),
                     "is_tls_verified": manifest.tls_verified if manifest else None,
@@ -227,6 +233,13 @@ _SHAPE = [
     "source", "partition", "reporting_institution", "snapshot_id", "row_count", "previous_row_count", "added_columns",
     "removed_columns", "is_stale", "is_tls_verified",
 ]  # fmt: skip
+
+
+def _status_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    times = ["last_checked_at", "last_good_at", "last_changed_at", "last_failed_at"]
+    return pl.DataFrame(rows, schema_overrides=_STATUS_TYPES, infer_schema_length=None).with_columns(
+        pl.col(t).str.to_datetime(time_zone="UTC") for t in times
+    )
 
 
 def digest(content: bytes) -> str:

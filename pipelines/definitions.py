@@ -50,7 +50,7 @@ def build_definitions(settings: Settings, layers: Mapping[str, SourceLayer] | No
         assets=_under_banner(assets, banner),
         jobs=[job, push_job(banner), *watch_jobs(settings)],
         sensors=[
-            inbox_sensor(settings.data_dir / "inbox", layers, model_keys, banner),
+            inbox_sensor(settings.data_dir / "inbox", layers, model_keys, fiscal_years[-1], banner),
             *run_sensors(settings, layers, banner),
         ],
         schedules=schedules(

@@ -101,8 +101,9 @@ def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) ->
             attempts = store.attempts(layer.source, part)
             if not attempts or attempts[-1].outcome != "failed":
                 continue
-            good = [i for i, a in enumerate(attempts) if a.outcome in {"new", "unchanged"}]
-            first = attempts[good[-1] + 1 if good else 0]
+            stands = store.good(layer.source, part)  # not what was withdrawn since
+            good = [i for i, a in enumerate(attempts) if a in stands]
+            first = next(a for a in attempts[good[-1] + 1 if good else 0 :] if a.outcome == "failed")
             last = attempts[-1]
             name = f"{layer.source}{' ' + part if part else ''}"
             found[f"source:{name}"] = Incident(

@@ -234,6 +234,18 @@ class SameAsAnother(SourceError):
         super().__init__(source, f"the file of {partition} is byte for byte the file of {other}; it is not taken")
 
 
+class UnplacedFile(SourceError):
+    """A file left in place of a server, of a year or part that cannot be told."""
+
+    def __init__(self, source: str, name: str, kind: str) -> None:
+        self.name, self.kind = name, kind
+        super().__init__(
+            source,
+            f"nothing tells the {kind} that the file {name} is for, and it is not read: put it into a folder of its {kind}, "
+            f"inbox/fuentes/{source}/<{kind}>/{name}",
+        )
+
+
 class UnsafeArchive(SourceError):
     """An archive that would write outside its folder or grow beyond measure."""
 

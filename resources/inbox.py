@@ -1,14 +1,21 @@
 """The inbox: folders where people leave files for the warehouse.
 
-Belongs here: which files are submissions, which are a source's own file, where an answer goes. Does not: reading them.
+Belongs here: which files are submissions, which withdraw one, which are a source's own, where an answer goes,
+and what of it all the last run read. Does not: reading files.
 
     inbox/<institution>/<file>         a submission; its answer appears beside it as <file>.respuesta.xlsx
-    inbox/fuentes/<source>/<file>      a file that comes instead of a source's server, e.g. fuentes/serfor.restoration_areas/
+    inbox/<institution>/retirar/<file> withdraws what <institution>/<file> delivered, once that file has left the folder
+    inbox/fuentes/<source>/<file>      a file in place of a source's server, e.g. fuentes/serfor.restoration_areas/; it may lie
+                                       in a folder of its year or part, and leaves the folder or moves to retirar/ to end that
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resources.tables import TABLES
@@ -16,6 +23,8 @@ from resources.vectors import ARCHIVES, READABLE
 
 ANSWER_SUFFIX = ".respuesta.xlsx"
 SOURCES_FOLDER = "fuentes"
+WITHDRAW_FOLDER = "retirar"
+_READ = ".leido.json"  # what the last run read, folder by folder
 
 
 class Inbox:
@@ -26,23 +35,71 @@ class Inbox:
 
     def submissions(self) -> dict[str, Path]:
         """Files by the name of their partition, `<institution>--<file>`."""
-        found: dict[str, Path] = {}
-        for path in sorted(self.folder.glob("*/*")):
-            if _is_a_file(path) and path.parent.name != SOURCES_FOLDER and not _is_ours_or_hidden(path):
-                found[f"{_slug(path.parent.name)}--{_slug(path.name)}"] = path
-        return found
+        return {_partition(path.parent, path): path for path in self._files("*/*") if self._is_institution(path.parent)}
 
-    def dropped(self, source: str) -> Path | None:
-        """The newest file in a source's drop folder."""
-        files = [p for p in (self.folder / SOURCES_FOLDER / source).glob("*") if _is_a_file(p) and is_readable(p)]
-        return max(files, key=lambda p: (p.stat().st_mtime_ns, p.name), default=None)
+    def withdrawals(self) -> dict[str, Path]:
+        """Files that ask to withdraw a submission, by the name of its partition."""
+        asked = [p for p in self._files(f"*/{WITHDRAW_FOLDER}/*") if self._is_institution(p.parent.parent)]
+        return {_partition(path.parent.parent, path): path for path in asked}
 
-    def state(self) -> str:
-        """Changes whenever a file comes, changes or goes: what a sensor remembers."""
-        paths = [*self.submissions().values(), *(self.folder / SOURCES_FOLDER).glob("*/*")]
-        return "\n".join(
-            f"{p.relative_to(self.folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(paths)
-        )
+    def _files(self, pattern: str) -> list[Path]:
+        return [p for p in sorted(self.folder.glob(pattern)) if _is_a_file(p) and not _is_ours_or_hidden(p)]
+
+    @staticmethod
+    def _is_institution(folder: Path) -> bool:
+        return folder.name not in {SOURCES_FOLDER, WITHDRAW_FOLDER} and not folder.is_symlink()
+
+    def source_folder(self, source: str) -> Path:
+        """Where files in place of a source's server lie."""
+        return self.folder / SOURCES_FOLDER / source
+
+    def dropped(self, source: str) -> list[Path]:
+        """Files in a source's folder and in the folders of its years or parts, the newest last."""
+        home = self.source_folder(source)
+        files = [
+            path
+            for path in (*home.glob("*"), *home.glob("*/*"))
+            if _is_a_file(path) and is_readable(path) and path.parent.name != WITHDRAW_FOLDER
+            and not _is_ours_or_hidden(path) and not home.is_symlink()
+        ]  # fmt: skip
+        return sorted(files, key=lambda p: (_changed_at(p), p.name))
+
+    def states(self) -> dict[str, str]:
+        """Each folder that holds files, an institution's or `fuentes/<source>`, with what changes whenever a file comes, changes or goes."""
+        sources = [p.name for p in (self.folder / SOURCES_FOLDER).glob("*") if p.is_dir()]
+        folders = {f"{SOURCES_FOLDER}/{source}": self.dropped(source) for source in sources}
+        for path in (*self.submissions().values(), *self.withdrawals().values()):
+            folders.setdefault(path.relative_to(self.folder).parts[0], []).append(path)
+        told = {name: "\n".join(filter(None, map(self._seen, sorted(files)))) for name, files in folders.items()}
+        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items() if text}
+
+    def _seen(self, path: Path) -> str:
+        """A file as it is now; nothing for one that went while it was looked at."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return ""
+        return f"{path.relative_to(self.folder)} {stat.st_size} {stat.st_mtime_ns}"
+
+    def read_states(self) -> dict[str, str]:
+        """The state of each folder as the last run read it."""
+        try:
+            return dict(json.loads((self.folder / _READ).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none yet, or torn: read once more rather than not at all
+            return {}
+
+    def remember(self, states: Mapping[str, str], sources: Iterable[str], *, submissions: bool) -> None:
+        """Keep the states that a run took before it read the files of these sources, and those of all institutions."""
+        of_sources, known = {f"{SOURCES_FOLDER}/{source}" for source in sources}, self.read_states()
+
+        def was_read(folder: str) -> bool:
+            return folder in of_sources or (submissions and not folder.startswith(f"{SOURCES_FOLDER}/"))
+
+        now = {f: s for f, s in known.items() if not was_read(f)} | {f: s for f, s in states.items() if was_read(f)}
+        if now != known:
+            scratch = self.folder / f"{_READ}.part"
+            scratch.write_text(json.dumps(now, indent=1, ensure_ascii=False), encoding="utf-8")
+            os.replace(scratch, self.folder / _READ)
 
 
 def answer_path(submission: Path) -> Path:
@@ -55,6 +112,14 @@ def is_readable(path: Path) -> bool:
     return path.suffix.lower() in TABLES | READABLE | ARCHIVES
 
 
+def _changed_at(path: Path) -> int:
+    """Nanoseconds; 0 for a file that went while it was looked at."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _is_a_file(path: Path) -> bool:
     """A file of its own: a link could lead anywhere on this machine."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
@@ -62,6 +127,10 @@ def _is_a_file(path: Path) -> bool:
 
 def _is_ours_or_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$")) or path.name.endswith((ANSWER_SUFFIX, ".part", ".tmp", ".crdownload"))
+
+
+def _partition(institution: Path, file: Path) -> str:
+    return f"{_slug(institution.name)}--{_slug(file.name)}"
 
 
 def _slug(text: str) -> str:

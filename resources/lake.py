@@ -1,4 +1,4 @@
-"""Raw Parquet: one file a snapshot, the source's own column names, every row, plus `_snapshot_id`.
+"""Raw Parquet: one file a snapshot, the source's own column names, every row, plus `_snapshot_id` (and `_row` of a CSV).
 
 Belongs here: writing and finding raw files. Does not: renaming, typing or judging rows (dbt_like_sql/staging).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from resources.esri import LABEL_SUFFIX
 from resources.snapshots import refuse_unsafe
 
 SNAPSHOT_COLUMN = "_snapshot_id"
+ROW_COLUMN = "_row"  # number of a record in the source's CSV, the header being 1
 # GeoParquet 1.1; no crs means OGC:CRS84, longitude first
 GEO: dict[str, Any] = {
     "version": "1.1.0",
@@ -48,9 +50,10 @@ class CsvShape:
     totals_of: tuple[str, ...] = ()
 
     def rows_query(self, given: list[str], read: str) -> str:
-        """The kept rows, in the file's own columns."""
+        """The kept rows, in the file's own columns, with their numbers in the file: counted before any row is left out."""
         kept = ", ".join(f'"{c}"' for c in given if c not in self.left_out)
-        return f"select {kept}, $id as {SNAPSHOT_COLUMN} from {read}" + (
+        numbered = f"(select *, row_number() over () + 1 as {ROW_COLUMN} from {read})"
+        return f"select {kept}, {ROW_COLUMN}, $id as {SNAPSHOT_COLUMN} from {numbered}" + (
             f" where {self.keep_where}" if self.keep_where else ""
         )
 
@@ -100,8 +103,13 @@ class Lake:
         return True
 
     @staticmethod
+    def has_row_numbers(path: Path) -> bool:
+        """Whether a raw file tells the numbers of its rows in the source's file; those of before 2026-11-27 do not."""
+        return ROW_COLUMN in pq.read_schema(path).names
+
+    @staticmethod
     def remove(path: Path) -> None:
-        """Remove a damaged raw file; it is made again from its snapshot."""
+        """Remove a raw file that is damaged or of an older form; it is made again from its snapshot."""
         path.unlink(missing_ok=True)
         path.with_suffix(".totals.parquet").unlink(missing_ok=True)
 
@@ -169,7 +177,7 @@ class Lake:
             totals = self.totals_path(source, partition, snapshot_id)
             rows = int(pl.read_parquet(totals, columns=["line_count"]).sum().item() or 0)
         if rows == 0:
-            target.unlink()
+            self.remove(target)
             raise EmptyAnswer(source)
         return rows
 
@@ -186,7 +194,7 @@ class Lake:
 
             def copying(query: str) -> Callable[[Path], None]:
                 def copy(path: Path) -> None:  # small row groups: 0.3 GiB instead of 0.6 on 2.4 GB (2026-11-23)
-                    con.execute(
+                    con.cursor().execute(
                         f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size 30000,"
                         f" kv_metadata {{{_COLUMNS}: '{sent}'}})",
                         {"csv": str(csv), "id": snapshot_id},
@@ -194,9 +202,13 @@ class Lake:
 
                 return copy
 
-            self._place(target, copying(shape.rows_query(columns, read)))
+            queries = {target: shape.rows_query(columns, read)}
             if shape.keep_where:
-                self._place(target.with_suffix(".totals.parquet"), copying(shape.totals_query(read)))
+                queries[target.with_suffix(".totals.parquet")] = shape.totals_query(read)
+            # rows are numbered on one core, so the sums are taken beside them: 1.8 s instead of 2.2 (300,000 rows, 2026-11-27)
+            with ThreadPoolExecutor(len(queries)) as pool:
+                for done in [pool.submit(self._place, path, copying(query)) for path, query in queries.items()]:
+                    done.result()
 
     @staticmethod
     def _place(target: Path, write: Callable[[Path], None]) -> Path:

@@ -25,6 +25,7 @@ from resources.lines import add_line, read_lines
 
 logger = logging.getLogger(__name__)
 
+DROPPED = "dropped"  # in a snapshot's parameters: name of the file that lay in place of the server
 _ZSTD_LEVEL = 1  # level 3 takes half as long again for 8 % less (2.4 GB of budget lines, 2026-11-23)
 
 
@@ -58,10 +59,18 @@ class Manifest:
     tls_verified: bool = True
     columns: list[str] | None = None
 
+    @property
+    def is_dropped(self) -> bool:
+        """It came from a file that a person left in place of the server."""
+        return DROPPED in self.parameters
+
 
 @dataclass(frozen=True)
 class Attempt:
-    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed or corrupt."""
+    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed, corrupt or withdrawn.
+
+    A withdrawal without a snapshot takes back everything that stood before it.
+    """
 
     at: str
     outcome: str
@@ -233,17 +242,27 @@ class SnapshotStore:
         tried = sorted(p.parent.name for p in home.glob("*/ledger.jsonl"))
         return [t for t in tried if self.until is None or self.attempts(source, t)]
 
+    def good(self, source: str, partition: str | None = None) -> list[Attempt]:
+        """Attempts that brought or confirmed a snapshot which nothing later took back, oldest first."""
+        good: list[Attempt] = []
+        for attempt in self.attempts(source, partition):
+            if attempt.outcome in {"corrupt", "withdrawn"}:
+                good = [a for a in good if attempt.snapshot_id and a.snapshot_id != attempt.snapshot_id]
+            elif attempt.outcome in {"new", "unchanged"} and attempt.snapshot_id:
+                good.append(attempt)
+        return good
+
+    def is_withdrawn(self, source: str, partition: str | None = None) -> bool:
+        """Whether the last that was heard of a partition is that it was withdrawn."""
+        attempts = self.attempts(source, partition)
+        return bool(attempts) and attempts[-1].outcome == "withdrawn"
+
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
         """The last good snapshot; the one before it where its manifest cannot be read, which the log tells.
 
         With `until` there is no other: raises CorruptSnapshot.
         """
-        standing: list[str] = []
-        for attempt in self.attempts(source, partition):
-            if attempt.outcome == "corrupt":
-                standing = [s for s in standing if s != attempt.snapshot_id]
-            elif attempt.outcome != "failed" and attempt.snapshot_id:
-                standing.append(attempt.snapshot_id)
+        standing = [a.snapshot_id or "" for a in self.good(source, partition)]
         for snapshot_id in dict.fromkeys(reversed(standing)):
             try:
                 return self.manifest(source, partition, snapshot_id)
@@ -253,9 +272,24 @@ class SnapshotStore:
                 logger.warning("%s; the snapshot before it stands", error)
         return None
 
+    def of_server(self, source: str, partition: str | None = None) -> Manifest | None:
+        """The last good snapshot that the server gave, whether a file in its place came since or not."""
+        return next((m for m in self._kept(source, partition) if not m.is_dropped), None)
+
+    def dropped(self, source: str, partition: str | None = None) -> list[Manifest]:
+        """Snapshots of files in place of the server that were not withdrawn, the newest first."""
+        return [m for m in self._kept(source, partition) if m.is_dropped]
+
+    def _kept(self, source: str, partition: str | None) -> Iterator[Manifest]:
+        """Snapshots that nothing took back and whose manifest is there, the newest first."""
+        good = [a.snapshot_id or "" for a in self.good(source, partition)]
+        for snapshot_id in dict.fromkeys(reversed(good)):
+            with suppress(CorruptSnapshot):
+                yield self.manifest(source, partition, snapshot_id)
+
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
         """The snapshot that stood before the current one; None if there was no other."""
-        ids = [a.snapshot_id or "" for a in self.attempts(source, partition) if a.outcome == "new"]
+        ids = [a.snapshot_id or "" for a in self.good(source, partition) if a.outcome == "new"]
         now = self.current(source, partition)
         earlier = [
             i for i in ids if now and i != now.snapshot_id and self.has_manifest(source, partition, i)
@@ -313,15 +347,19 @@ class SnapshotStore:
 
         `columns` are those that the source sent, by its own names.
         """
-        current = self.current(source, partition)
-        if current and rows < current.rows * (1 - allowed_shrink):
-            raise Shrunk(source, current.rows, rows, current.fetched_at[:10], allowed_shrink)
-        if current and current.snapshot_id == draft.snapshot_id:
-            if [p.sha256 for p in current.parts] != [p.sha256 for p in draft.parts]:
-                if self.has_bodies(current):
+        current = before = self.current(source, partition)
+        if current and current.is_dropped and DROPPED not in draft.parameters:
+            before = (
+                self.of_server(source, partition) or current
+            )  # news of a server is what it did not say before the file came
+        if before and rows < before.rows * (1 - allowed_shrink):
+            raise Shrunk(source, before.rows, rows, before.fetched_at[:10], allowed_shrink)
+        if current and before and before.snapshot_id == draft.snapshot_id:
+            if [p.sha256 for p in before.parts] != [p.sha256 for p in draft.parts]:
+                if self.has_bodies(before):
                     draft.discard()  # the same content in other bodies: those of the first time are kept
                 else:  # those of the first time are damaged: the manifest tells the new ones
-                    self._write_manifest(replace(current, parts=list(draft.parts)))
+                    self._write_manifest(replace(before, parts=list(draft.parts)))
             return self.unchanged(source, partition, current), False
         now = _now()
         manifest = Manifest(
@@ -337,6 +375,10 @@ class SnapshotStore:
     def failed(self, source: str, partition: str | None, error: SourceError) -> None:
         """Remember a failure; the last good snapshot stands."""
         self._note(source, partition, Attempt(_now(), "failed", None, type(error).__name__, str(error)))
+
+    def withdraw(self, source: str, partition: str | None, reason: str, snapshot_id: str | None = None) -> None:
+        """Take back one snapshot, or everything that stands of a partition. Bytes and manifests stay."""
+        self._note(source, partition, Attempt(_now(), "withdrawn", snapshot_id, None, reason))
 
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
         add_line(self._home(source, partition) / "ledger.jsonl", asdict(attempt))

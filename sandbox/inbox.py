@@ -20,6 +20,7 @@ import xlsxwriter
 from dbt_like_sql.seeds import read_seed
 from sandbox.geography import Ground, area_ha, blob
 
+WITHDRAWN_FOLDER = "retirar"
 MADE_ON = "2025-12-31"  # files tell when they were made; worlds of one seed are equal
 _ZIP_DATE = (2025, 12, 31, 12, 0, 0)
 

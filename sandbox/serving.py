@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.inbox import WITHDRAWN_FOLDER
 from sandbox.world import DEFAULT_SEED, World, world_at
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ def worlds_folder() -> Path:
 
 
 def fill_inbox(world: World, inbox: Path) -> None:
-    """Leave the world's submissions in the inbox, and take back what it withdrew; what a person left there stays as it is."""
+    """Leave the world's submissions in the inbox, and take back what it withdrew; what a person left or withdrew stays so."""
     book = inbox / ".sandbox.json"
     ours: dict[str, str] = json.loads(book.read_text(encoding="utf-8")) if book.exists() else {}
     left: dict[str, str] = {}
@@ -37,6 +38,8 @@ def fill_inbox(world: World, inbox: Path) -> None:
         target, digest = inbox / name, _digest(path)
         if target.exists() and _digest(target) != ours.get(name, digest):
             continue  # a person's file of that name
+        if not target.exists() and (target.parent / WITHDRAWN_FOLDER / target.name).exists():
+            continue  # a person withdrew it
         if not target.exists() or _digest(target) != digest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)

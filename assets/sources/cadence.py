@@ -39,6 +39,6 @@ def overdue_after(layer: SourceLayer) -> dt.timedelta | None:
 
 
 def last_good_at(store: SnapshotStore, source: str, partition: str | None) -> dt.datetime | None:
-    """When the source last answered well, with news or without."""
-    good = [a.at for a in store.attempts(source, partition) if a.outcome in {"new", "unchanged"}]
-    return dt.datetime.fromisoformat(good[-1]) if good else None
+    """When what stands was last read or confirmed."""
+    good = store.good(source, partition)
+    return dt.datetime.fromisoformat(good[-1].at) if good else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import polars as pl
@@ -18,14 +19,13 @@ from assets.sources.submissions import SHEETS, to_template
 from resources import arcgis, consulta_amigable, json_api, tables, vectors, wfs
 from resources.arcgis import ArcGIS
 from resources.downloads import Downloads
+from resources.errors import BrokenFile, UnexpectedFormat
 from resources.http import Http
 from resources.inbox import Inbox
-from resources.lake import CsvShape, Lake
-from resources.snapshots import Draft, Manifest, Part, SnapshotStore
+from resources.lake import ROW_COLUMN, CsvShape, Lake
+from resources.snapshots import DROPPED, Draft, Manifest, Part, SnapshotStore
 
-# names in `parameters` of a snapshot
-FILE = "file"
-DROPPED = "dropped"
+FILE = "file"  # in `parameters` of a snapshot
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,10 @@ class Doors:
     # -- asking ------------------------------------------------------------------------------------
 
     def fetch(self, layer: SourceLayer, partition: str | None, draft: Draft, current: Manifest | None) -> Came | None:
-        """Put the source's bodies into `draft`; None where the server says that `current` still holds.
-
-        A file that lies in the source's drop folder comes instead of the server.
-        """
+        """Put the source's bodies into `draft`; None where the server says that `current` still holds."""
         url, source = layer.url_for(partition), layer.source
         if layer.kind == "inbox":
-            return self._from_file(self.inbox.submissions()[partition or ""], draft)
-        if dropped := self.inbox.dropped(source):
-            draft.parameters[DROPPED] = dropped.name
-            return self._from_file(dropped, draft)
+            return self._from_file(source, self.inbox.submissions()[partition or ""], draft)
         draft.tls_verified = self.http.is_verified(url)
         if layer.kind == "arcgis":
             part = partition if layer.is_in_parts else None
@@ -84,8 +78,16 @@ class Doors:
             draft.identity = hashlib.sha256(table.write_csv().encode()).hexdigest()
         return Came()
 
-    def _from_file(self, path: Path, draft: Draft) -> Came:
-        with path.open("rb") as stream:
+    def take_dropped(self, layer: SourceLayer, path: Path, draft: Draft) -> None:
+        """Put a file that lies in place of the server into `draft`. Raises UnexpectedFormat for one that cannot be summed whole."""
+        if layer.keep_where and path.suffix.lower() != ".csv":
+            raise UnexpectedFormat(layer.source, "a CSV (save the table as CSV and leave that)", path.name)
+        self._from_file(layer.source, path, draft)
+        draft.parameters[DROPPED] = path.name
+        draft.identity = dropped_identity(_file(draft.parts).sha256)
+
+    def _from_file(self, source: str, path: Path, draft: Draft) -> Came:
+        with opened(source, path) as stream:
             draft.add("file", iter(lambda: stream.read(1 << 20), b""))
         draft.parameters[FILE] = path.name
         return Came()
@@ -98,7 +100,7 @@ class Doors:
         if layer.kind == "inbox":
             return iter([self._submitted(layer, of)])
         if DROPPED in of.parameters:
-            return iter([self._file_rows(source, of)])
+            return iter([self._file_rows(source, of).rename({tables.ROW: ROW_COLUMN}, strict=False)])
         if layer.kind == "arcgis":
             return arcgis.read_stored(source, self.store, parts)
         if layer.kind == "wfs":
@@ -122,6 +124,13 @@ class Doors:
                 return tables.read_stream(source, stream, name, sheet)
             return pl.DataFrame() if sheet else vectors.read_stream(source, stream, name)
 
+    @staticmethod
+    def is_streamed(layer: SourceLayer, of: Draft | Manifest) -> bool:
+        """Whether the rows go to Parquet inside DuckDB, of a file of any size."""
+        return layer.kind == "csv" and (
+            DROPPED not in of.parameters or str(of.parameters[FILE]).lower().endswith(".csv")
+        )
+
     def csv_to_lake(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest) -> int:
         """A CSV goes from the snapshot to Parquet inside DuckDB."""
         shape = CsvShape(
@@ -131,9 +140,22 @@ class Doors:
             totals_by=tuple(layer.totals_by),
             totals_of=tuple(layer.totals_of),
         )
-        name = layer.url_for(partition).rsplit("/", 1)[-1]
+        name = str(of.parameters.get(DROPPED) or layer.url_for(partition).rsplit("/", 1)[-1])
         blob = self.store.blob_path(_file(of.parts).sha256)
         return self.lake.write_csv(layer.source, partition, of.snapshot_id, blob, name, shape)
+
+
+def opened(source: str, path: Path) -> BufferedReader:
+    """A file of the inbox. Raises BrokenFile for one that went meanwhile or may not be read: it concerns its source alone."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BrokenFile(source, path.name, f"{error.strerror}; see that it lies there and may be read") from error
+
+
+def dropped_identity(sha256: str) -> str:
+    """Names the snapshot of a file in place of the server, never one of the server with the same bytes."""
+    return hashlib.sha256(f"{DROPPED} {sha256}".encode()).hexdigest()
 
 
 def _file(parts: list[Part]) -> Part:

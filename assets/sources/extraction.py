@@ -1,20 +1,22 @@
 """From a register entry to a snapshot and its raw Parquet, or to the last good one and a reason.
 
-Belongs here: the one order of fetching, proving, keeping. Does not: how each kind is read (doors.py) or events (raw.py).
-No Dagster.
+Belongs here: the one order of fetching, proving, keeping, and how long a file in place of a server serves. Does not: how each
+kind is read (doors.py), which file is for what (dropped.py) or events (raw.py). No Dagster.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
+import hashlib
 import logging
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +27,8 @@ import shapely
 from lxml import etree
 
 from assets.sources.cadence import Refresh, is_due
-from assets.sources.doors import Came, Doors
+from assets.sources.doors import Came, Doors, dropped_identity, opened
+from assets.sources.dropped import DroppedFiles
 from assets.sources.register import SourceLayer
 from resources.errors import (
     ColumnsMissing,
@@ -40,7 +43,7 @@ from resources.errors import (
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import Lake
-from resources.snapshots import Draft, Manifest, SnapshotStore
+from resources.snapshots import DROPPED, Draft, Manifest, SnapshotStore
 from resources.wfs import PERU_BOX
 
 logger = logging.getLogger(__name__)
@@ -85,6 +88,7 @@ class Extraction:
         self.inbox = inbox or Inbox(store.folder.parent / "inbox")
         self._refresh: Refresh = "all"
         self.doors = Doors(http, store, lake, self.inbox)
+        self.dropped = DroppedFiles(self.inbox)
 
     # -- many --------------------------------------------------------------------------------------
 
@@ -100,7 +104,9 @@ class Extraction:
             by_host[urlsplit(layer.url).netloc].append((layer, partition))
 
         def one_host(queue: list[Job]) -> list[Refreshed]:
-            return [refreshed for job in queue for refreshed in self._job(*job)]
+            done = [refreshed for job in queue for refreshed in self._job(*job)]
+            layers = {layer.source: layer for layer, _ in queue if layer.kind != "inbox"}
+            return done + [refused for layer in layers.values() for refused in self._unplaced(layer)]
 
         with ThreadPoolExecutor(max_workers=max(1, len(by_host))) as pool:
             done = [refreshed for host in pool.map(one_host, by_host.values()) for refreshed in host]
@@ -109,7 +115,7 @@ class Extraction:
 
     def _waits(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
         """What stands of a source that is not asked tonight; nothing where it is."""
-        if self._refresh == "all" or self.inbox.dropped(layer.source):
+        if self._refresh == "all" or (self.by_hand(layer) if partition is None else partition in self.by_hand(layer)):
             return []
         in_parts = layer.is_in_parts and partition is None
         parts: Sequence[str | None] = self.store.partitions(layer.source) if in_parts else [partition]
@@ -127,24 +133,81 @@ class Extraction:
         try:
             parts = self.doors.parts(layer)
         except (SourceError, *_ODD_ANSWERS) as caught:
-            every: Sequence[str | None] = known or [None]
-            return [self._failed(layer, part, caught) for part in every]
-        if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands
+            every: Sequence[str | None] = sorted({*known, *self.dropped.partitions(layer)}) or [None]
+            by_hand = self.by_hand(layer)
+            return [self.refresh(layer, p) if p in by_hand else self._failed(layer, p, caught) for p in every]
+        if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands until it is withdrawn
+            self._withdraw(layer, {*known} - {*parts})
             stand = [
                 Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts
             ]
             return [*stand, *(self.refresh(layer, part) for part in parts)]
-        return [self.refresh(layer, part) for part in sorted({*parts, *known})]
+        return [self.refresh(layer, part) for part in sorted({*parts, *known, *self.dropped.partitions(layer)})]
+
+    def by_hand(self, layer: SourceLayer) -> set[str | None]:
+        """What of a source a file lies there for, or lay there for until it was taken away: these are asked every night."""
+        parts: Sequence[str | None] = self.store.partitions(layer.source) if layer.is_partitioned else [None]
+        there: set[str | None] = {*self.dropped.partitions(layer)}
+        if self.dropped.of(layer, None):
+            there.add(None)
+        return there | {part for part in parts if self.store.dropped(layer.source, part)}
+
+    def _unplaced(self, layer: SourceLayer) -> list[Refreshed]:
+        """A failure of the source, told once, for each file of a year or part that cannot be told."""
+        return [
+            Refreshed(layer, None, None, is_new=False, error=e, is_asked=False) for e in self.dropped.unplaced(layer)
+        ]
+
+    def _withdraw(self, layer: SourceLayer, gone: set[str]) -> None:
+        """Take back what files delivered that have left their folder and lie among those to withdraw."""
+        for partition, path in self.inbox.withdrawals().items():
+            if partition in gone and not self.store.is_withdrawn(layer.source, partition):
+                logger.warning("%s: %s is withdrawn", layer.source, partition)
+                self.store.withdraw(layer.source, partition, f"{path.name} was left in {path.parent.name}/")
 
     # -- one ---------------------------------------------------------------------------------------
 
     def refresh(self, layer: SourceLayer, partition: str | None = None) -> Refreshed:
-        """Read one source. A failure is remembered and reported, and the last good snapshot stands."""
+        """Read one source. A failure is remembered and reported, and the last good snapshot stands.
+
+        A file in place of the server is taken first. The server is asked all the same: what it newly says takes the place of the
+        file, and while it fails or says nothing new the file serves.
+        """
+        was_taken, refused = False, None
+        if layer.kind != "inbox":
+            try:
+                was_taken = self._take_dropped(layer, partition)
+            except (SourceError, *_ODD_ANSWERS) as caught:
+                refused = self._failed(layer, partition, caught).error
         try:
             manifest, is_new = self._read(layer, partition)
-            return Refreshed(layer, partition, manifest, is_new, error=None)
         except (SourceError, *_ODD_ANSWERS) as caught:
-            return self._failed(layer, partition, caught)
+            standing = self._standing(layer, partition)
+            if standing is None or not standing.is_dropped:
+                failed = self._failed(layer, partition, caught)
+                return replace(failed, error=refused or failed.error)
+            logger.warning("%s: the file %s serves: %s", layer.source, standing.parameters[DROPPED], caught)
+            return Refreshed(layer, partition, standing, was_taken, refused)
+        return Refreshed(layer, partition, manifest, was_taken or is_new, refused)
+
+    def _take_dropped(self, layer: SourceLayer, partition: str | None) -> bool:
+        """Take the file that lies in place of the server, once; withdraw what a file brought that was taken away."""
+        path, source = self.dropped.of(layer, partition), layer.source
+        if path is None:
+            for gone in self.store.dropped(source, partition):
+                name = gone.parameters[DROPPED]
+                logger.warning("%s: the file %s was taken away and stands no more", source, name)
+                self.store.withdraw(source, partition, f"{name} was taken away", gone.snapshot_id)
+            return False
+        with opened(source, path) as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        current = self.store.current(source, partition)
+        taken = {attempt.snapshot_id for attempt in self.store.good(source, partition)}
+        if dropped_identity(sha256)[:16] in taken or (current and sha256 in {part.sha256 for part in current.parts}):
+            return False
+        with self._drafted() as draft:
+            self.doors.take_dropped(layer, path, draft)
+            return self._keep(layer, partition, draft, None)[1]
 
     def _failed(self, layer: SourceLayer, partition: str | None, caught: Exception) -> Refreshed:
         if isinstance(caught, SourceError):
@@ -174,46 +237,69 @@ class Extraction:
         return current
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
-        """The raw Parquet of a snapshot, made again from its bodies if it is gone."""
+        """The raw Parquet of a snapshot, made again from its bodies if it is gone, damaged or of an older form."""
         path = self.lake.path(layer.source, partition, manifest.snapshot_id)
-        if path.exists() and not self.lake.is_whole(path):
-            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, manifest.snapshot_id)
-            self.lake.remove(path)
-        if not path.exists():
+        if not self._is_there(layer, path, manifest):
             self._write(layer, partition, manifest)
         return path
 
+    def _is_there(self, layer: SourceLayer, path: Path, of: Draft | Manifest) -> bool:
+        """Whether the raw Parquet can be read; one that cannot is removed."""
+        if not path.exists():
+            return False
+        if not self.lake.is_whole(path):
+            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, of.snapshot_id)
+        elif self.doors.is_streamed(layer, of) and not self.lake.has_row_numbers(path):
+            logger.warning("%s: %s lacks the numbers of its rows and is made again", layer.source, path)
+        else:
+            return True
+        self.lake.remove(path)
+        return False
+
     def _read(self, layer: SourceLayer, partition: str | None) -> tuple[Manifest, bool]:
-        source, draft, url = layer.source, self.store.draft(), layer.url_for(partition)
         current = self._standing(layer, partition)
-        try:
-            known = (
-                current if current and self.store.has_bodies(current) else None
-            )  # without its bytes: ask for all of it
+        asked = self.store.of_server(layer.source, partition)
+        known = asked if asked and self.store.has_bodies(asked) else None  # without its bytes: ask for all of it
+        with self._drafted() as draft:
             fetched = self.doors.fetch(layer, partition, draft, known)
             if fetched is None and current is not None:
-                return self.store.unchanged(source, partition, current), False
-            self._refuse_another_years(layer, partition, draft)
-            path = self.lake.path(source, partition, draft.snapshot_id)
-            was_there = path.exists() and self.lake.is_whole(path)
-            try:
-                known_rows = self.store.rows_of(
-                    source, partition, draft.snapshot_id
-                )  # raw may keep fewer than the file has
-                if not was_there:
-                    written = self._write(layer, partition, draft, fetched)
-                rows = known_rows if known_rows is not None else self.lake.rows(path) if was_there else written
-                return self.store.commit(
-                    draft, source, partition, url=url, rows=rows, rows_at_server=fetched.rows_at_server if fetched else None,
-                    licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
-                    columns=self.lake.source_columns(path) if layer.kind != "inbox" else None,
-                )  # fmt: skip
-            except BaseException:
-                if not was_there:
-                    path.unlink(missing_ok=True)
-                raise
+                return self.store.unchanged(layer.source, partition, current), False
+            return self._keep(layer, partition, draft, fetched)
+
+    @contextmanager
+    def _drafted(self) -> Iterator[Draft]:
+        """A draft that leaves nothing behind where anything fails."""
+        draft = self.store.draft()
+        try:
+            yield draft
         except BaseException:
             draft.discard()
+            raise
+
+    def _keep(
+        self, layer: SourceLayer, partition: str | None, draft: Draft, came: Came | None
+    ) -> tuple[Manifest, bool]:
+        """Prove what came, and make it the snapshot that stands."""
+        source = layer.source
+        self._refuse_another_years(layer, partition, draft)
+        path = self.lake.path(source, partition, draft.snapshot_id)
+        was_there = self._is_there(layer, path, draft)
+        try:
+            known_rows = self.store.rows_of(
+                source, partition, draft.snapshot_id
+            )  # raw may keep fewer than the file has
+            if not was_there:
+                written = self._write(layer, partition, draft, came)
+            rows = known_rows if known_rows is not None else self.lake.rows(path) if was_there else written
+            return self.store.commit(
+                draft, source, partition, url=layer.url_for(partition), rows=rows,
+                rows_at_server=came.rows_at_server if came else None,
+                licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
+                columns=self.lake.source_columns(path) if layer.kind != "inbox" else None,
+            )  # fmt: skip
+        except BaseException:
+            if not was_there:
+                self.lake.remove(path)
             raise
 
     def _refuse_another_years(self, layer: SourceLayer, partition: str | None, draft: Draft) -> None:
@@ -229,7 +315,7 @@ class Extraction:
 
     def _write(self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, came: Came | None = None) -> int:
         """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
-        if layer.kind == "csv" and "dropped" not in of.parameters:
+        if self.doors.is_streamed(layer, of):
             rows = self.doors.csv_to_lake(layer, partition, of)
         else:
             frames = _checked(layer, came.frames() if came and came.frames else self.doors.frames(layer, of))

@@ -17,7 +17,7 @@ from assets.sources.drift import drift
 from assets.sources.extraction import Extraction, Job, Refreshed
 from assets.sources.register import SourceLayer
 from resources.data_folder import DataFolder
-from resources.snapshots import Manifest, SnapshotStore
+from resources.snapshots import DROPPED, Manifest, SnapshotStore
 
 CHECK = "snapshot_is_fresh_and_whole"
 OVERDUE_CHECK = "last_good_answer_is_not_overdue"
@@ -55,9 +55,10 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         description=f"{layer.title_en} ({layer.title_es}).\n\nOne row is one row of the source; columns bear the source's own "
         f"names. From {layer.url}, published {layer.cadence}."
         + (
-            f"\n\nA file left in `inbox/fuentes/{layer.source}/` comes instead of the server."
+            f"\n\nA file left in `inbox/fuentes/{layer.source}/` serves while the server fails or says nothing new."
             if layer.kind != "inbox"
-            else "\n\nFiles lie in `inbox/<institución>/`; each gets an answer beside it."
+            else "\n\nFiles lie in `inbox/<institución>/`; each gets an answer beside it. One moved to "
+            "`inbox/<institución>/retirar/` withdraws what it delivered."
         )
         + (f"\n\n**Assumption**: {layer.assumed}." if layer.assumed else "")
         + f"\n\n_{layer.disclaimer}_",
@@ -113,7 +114,11 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         data_folder.claim(f"run {context.run_id}")
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
+        states = extraction.inbox.states()  # before reading: what comes meanwhile is asked for again
         came = extraction.refresh_all(jobs, config.checked())
+        chosen = [layer.source for layer, _ in jobs]
+        submissions = {layer.source for layer in layers if layer.kind == "inbox"}
+        extraction.inbox.remember(states, chosen, submissions=submissions <= {*chosen})
         for layer, _ in jobs:
             yield from _events(context, extraction.store, layer, [r for r in came if r.layer.source == layer.source])
 
@@ -134,11 +139,23 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
         data_folder.claim(f"run {context.run_id}")
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         first = layer.first_fiscal_year or 0
-        jobs: list[Job] = [(layer, year) for year in context.partition_keys if int(year) >= first]
+        years = {str(year) for year in fiscal_years}
+        by_hand = {
+            year for year in extraction.by_hand(layer) if year
+        }  # a file is read, and withdrawn, whatever years are asked
+        if beyond := sorted(by_hand - years):
+            context.log.warning(
+                "%s: files of %s are not read, which this warehouse does not hold", layer.source, beyond
+            )
+        wanted = sorted({*context.partition_keys, *(by_hand & years)})
+        jobs: list[Job] = [(layer, year) for year in wanted if int(year) >= first]
         if not jobs:
             context.log.info("%s begins in %s", layer.source, first)
             return
-        yield from _events(context, extraction.store, layer, extraction.refresh_all(jobs, config.checked()))
+        states = extraction.inbox.states()
+        came = extraction.refresh_all(jobs, config.checked())
+        extraction.inbox.remember(states, [layer.source], submissions=False)
+        yield from _events(context, extraction.store, layer, came)
 
     return source_by_fiscal_year
 
@@ -161,6 +178,11 @@ def _events(
                 "is_asked": any(r.is_asked for r in refreshed),
                 "is_new": any(r.is_new for r in refreshed),
                 "is_stale": bool(failed),
+                "files_in_place_of_server": [
+                    _named(r, str(r.manifest.parameters[DROPPED]))
+                    for r in standing
+                    if r.manifest and r.manifest.is_dropped
+                ],
                 "is_sandbox": any(m.is_sandbox for m in manifests.values()),
             },
             data_version=_data_version(manifests),
@@ -184,7 +206,9 @@ def _events(
         metadata={
             "sources_read": len(refreshed) - len(failed),
             "failures": [_named(r, str(r.error)) for r in failed],
-            "standing_since": [_named(r, r.manifest.fetched_at if r.manifest else "never read") for r in failed],
+            "standing_since": [
+                _named(r, r.manifest.fetched_at if r.manifest else "never read") for r in failed if r.is_asked
+            ],
         },
     )
     if layer.kind != "inbox":
@@ -209,7 +233,8 @@ def _data_version(manifests: Mapping[str | None, Manifest]) -> dg.DataVersion:
 
 def _overdue(store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> dg.AssetCheckResult:
     allowed, now = overdue_after(layer), dt.datetime.now(dt.UTC)
-    good = [(r, last_good_at(store, layer.source, r.partition)) for r in refreshed]
+    known = [r for r in refreshed if r.is_asked or r.manifest]  # not a file of a year that cannot be told
+    good = [(r, last_good_at(store, layer.source, r.partition)) for r in known]
     late = [(r, at) for r, at in good if at is None or (allowed and now - at > allowed)]
     return dg.AssetCheckResult(
         asset_key=raw_key(layer),

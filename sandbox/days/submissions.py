@@ -12,9 +12,7 @@ import shutil
 import polars as pl
 
 from sandbox.days.country import Country
-from sandbox.inbox import rows_of, write_vector
-
-WITHDRAWN_FOLDER = "retirar"
+from sandbox.inbox import WITHDRAWN_FOLDER, rows_of, write_vector
 
 
 def submission_arrives(country: Country) -> list[str]:

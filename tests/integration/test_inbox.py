@@ -16,16 +16,19 @@ import pytest
 import shapely
 from starlette.responses import Response
 
+from assets.sources.extraction import Extraction
 from assets.sources.raw import CHECK
 from assets.sources.register import SourceLayer, all_layers
 from assets.sources.submissions import SHEETS, choices
 from expectations.contracts import read_contract
+from pipelines.definitions import build_definitions
 from pipelines.inbox_sensor import inbox_sensor
 from pipelines.template import write_template
 from resources.esri import read_geometries
 from resources.inbox import Inbox, answer_path
+from resources.snapshots import SnapshotStore
 from sandbox.servers.app import SandboxServers
-from sandbox.world import World
+from sandbox.world import LAST_FISCAL_YEAR, World
 from tests.conftest import Pipeline, settings_for
 
 RAW = "raw_submissions__areas"
@@ -139,7 +142,7 @@ def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: P
     assert cells(answer_path(path), "Por corregir")[1:] == []
 
 
-def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipeline, world: World) -> None:
+def test_a_file_dropped_for_a_source_serves_while_its_server_fails(pipeline: Pipeline, world: World) -> None:
     """SERFOR's submodule has no public address yet: its door takes files."""
     layer = "serfor.restoration_areas"
     before = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
@@ -153,9 +156,14 @@ def test_a_file_dropped_for_a_source_comes_instead_of_its_server(pipeline: Pipel
         after = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
         assert after[0][0] == before[0][0]
         assert float(after[0][1]) == pytest.approx(float(before[0][1]), rel=1e-6)
+        store = SnapshotStore(pipeline.data_dir / "snapshots")
+        assert store.current(layer).parameters["dropped"] == "sniffs.gpkg"  # type: ignore[union-attr]
+        shutil.rmtree(folder)
+        pipeline.run([f"raw_{layer.replace('.', '__')}"])
+        assert store.current(layer) == store.of_server(layer), "taken away, the server's last answer stands"
     finally:
         pipeline.servers.faults.by_path.clear()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _export(world: World, path: Path) -> None:
@@ -198,7 +206,7 @@ def look(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
 
 
 def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: dict[str, SourceLayer]) -> None:
-    sensor = inbox_sensor(tmp_path, layers, [dg.AssetKey("published_warehouse")])
+    sensor = inbox_sensor(tmp_path, layers, [dg.AssetKey("published_warehouse")], LAST_FISCAL_YEAR)
     nothing = look(sensor, None)
     assert not nothing.run_requests
     folder = tmp_path / "ong"
@@ -216,10 +224,13 @@ def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: di
     assert not look(sensor, stayed.cursor).run_requests, "it was asked for once"
     (folder / f"a.csv{'.respuesta.xlsx'}").write_bytes(b"answer")
     assert not look(sensor, stayed.cursor).run_requests, "an answer is no submission"
+    (folder / "retirar").mkdir()
+    (folder / "a.csv").rename(folder / "retirar" / "a.csv")
+    assert look(sensor, look(sensor, stayed.cursor).cursor).run_requests, "a withdrawal is noticed"
 
 
 def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> None:
-    sensor = inbox_sensor(tmp_path, all_layers(), [])
+    sensor = inbox_sensor(tmp_path, all_layers(), [], LAST_FISCAL_YEAR)
     folder = tmp_path / "fuentes" / "serfor.restoration_areas"
     folder.mkdir(parents=True)
     (folder / "sniffs.gpkg").write_bytes(b"x")
@@ -227,3 +238,79 @@ def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> 
     assert stayed.run_requests
     keys = {key.to_user_string() for key in stayed.run_requests[0].asset_selection or []}
     assert "raw_serfor__restoration_areas" in keys
+
+
+def test_what_a_run_has_read_is_asked_for_by_no_sensor(pipeline: Pipeline) -> None:
+    """As the first `make ui` after `make run`: a sensor that remembers nothing itself."""
+    assert pipeline.run(), pipeline.errors()
+    folder = pipeline.data_dir / "inbox"
+    sensor = inbox_sensor(folder, all_layers(), [], LAST_FISCAL_YEAR)
+    assert len(Inbox(folder).states()) > 5
+    first = look(sensor, None)
+    assert not first.run_requests
+    assert not look(sensor, first.cursor).run_requests
+    (folder / "agroforestal_sac" / "sistemas.geojson").touch()
+    assert look(sensor, look(sensor, first.cursor).cursor).run_requests, "what came since is noticed"
+
+
+def test_a_change_of_one_institution_among_thirty_is_noticed_whichever_it_is(tmp_path: Path) -> None:
+    sensor, inbox = inbox_sensor(tmp_path, all_layers(), [], LAST_FISCAL_YEAR), Inbox(tmp_path)
+    for number in range(30):
+        path = tmp_path / f"institucion_{number:02d}" / "iniciativas.csv"
+        path.parent.mkdir()
+        path.write_text("codigo;nombre\n")
+    inbox.remember(inbox.states(), [], submissions=True)
+    cursor = look(sensor, None).cursor
+    keys = []
+    for number in (0, 15, 29):
+        path = tmp_path / f"institucion_{number:02d}" / "iniciativas.csv"
+        path.write_text(f"codigo;nombre\n{number};uno\n")
+        asked = look(sensor, look(sensor, cursor).cursor)
+        assert asked.run_requests, number
+        keys.append(asked.run_requests[0].run_key)
+        assert not look(sensor, asked.cursor).run_requests, "asked for once"
+        inbox.remember(inbox.states(), [], submissions=True)
+        cursor = look(sensor, asked.cursor).cursor
+    assert keys == [None] * 3, "Dagster starts no second run of one key, and an earlier state may come again"
+
+
+def test_a_run_that_crashed_before_it_had_read_remembers_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(pipeline.data_dir / "inbox")
+    before = inbox.read_states()
+    (inbox.folder / "agroforestal_sac" / "sistemas.geojson").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(Extraction, "refresh_all", lambda *_: 1 / 0)
+        pipeline.run([RAW, "raw_submissions__indicators"])
+    assert "ZeroDivisionError" in pipeline.errors()
+    assert inbox.read_states() == before != inbox.states()
+    pipeline.run([RAW, "raw_submissions__indicators"])
+    assert inbox.read_states() == inbox.states()
+
+
+def test_the_run_that_the_sensor_asks_for_reads_a_file_of_a_year_too(pipeline: Pipeline, world: World) -> None:
+    source = "mef.budget_execution"
+    folder = Inbox(pipeline.data_dir / "inbox").source_folder(source)
+    folder.mkdir(parents=True)
+    frame = pl.read_csv(world.files / "2021-Gasto-Devengado.csv", infer_schema=False)
+    first = pl.int_range(pl.len()) == 0
+    frame = frame.with_columns(META=pl.when(first).then(pl.lit("999")).otherwise("META"))
+    frame.write_csv(folder / "envio.csv", quote_style="always")
+    definitions = build_definitions(pipeline.settings)
+    sensor = definitions.resolve_sensor_def("inbox_arrivals")
+    (request,) = look(sensor, look(sensor, None).cursor).run_requests or []
+    keys = {key.to_user_string() for key in request.asset_selection or []}
+    assert {k for k in keys if k.startswith("raw_")} == {"raw_mef__budget_execution"}
+    wanted = [
+        k for k in request.asset_selection or [] if definitions.resolve_asset_graph().get(k).group_name != "exports"
+    ]
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def(sensor.targets[0].job_name)
+        assert job.execute_in_process(
+            instance=instance, asset_selection=wanted, tags=request.tags, raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        ).success  # fmt: skip
+    store = SnapshotStore(pipeline.data_dir / "snapshots")
+    assert store.current(source, "2021").parameters["dropped"] == "envio.csv"  # type: ignore[union-attr]
+    assert not look(sensor, None).run_requests

@@ -110,3 +110,22 @@ def test_where_a_manifest_is_damaged_the_snapshot_before_stands_until_it_comes_a
         SnapshotStore(tmp_path, until=store.attempts("minam.x")[-1].at).current("minam.x")
     assert commit(store, draft_of(store, b"young"))
     assert store.current("minam.x") == store.manifest("minam.x", None, now.snapshot_id)
+
+
+def test_what_was_withdrawn_stands_no_more_and_may_come_again(store: SnapshotStore) -> None:
+    for body in (b"one", b"two"):
+        commit(store, draft_of(store, body))
+    second = store.current("minam.x")
+    assert second
+    store.withdraw("minam.x", None, "the file was taken away", second.snapshot_id)
+    first = store.current("minam.x")
+    assert first
+    assert first.snapshot_id == draft_of(store, b"one").snapshot_id
+    assert store.previous("minam.x") is None, "what was withdrawn is nobody's predecessor"
+    store.withdraw("minam.x", None, "all of it")
+    assert store.current("minam.x") is None
+    assert store.good("minam.x") == []
+    assert store.is_withdrawn("minam.x")
+    assert commit(store, draft_of(store, b"two"), rows=1), "nothing stands that it could have shrunk from"
+    assert not store.is_withdrawn("minam.x")
+    assert store.current("minam.x") == second

@@ -1,0 +1,301 @@
+"""A file left in place of a server: for one year, as good as a downloaded one, until the server has news or it is taken away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pyogrio
+import pytest
+import shapely
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assets.sources.cadence import is_due, last_good_at
+from assets.sources.extraction import Extraction, Refreshed
+from assets.sources.raw import CHECK
+from assets.sources.register import SourceLayer, all_layers
+from pipelines.settings import Settings
+from resources.errors import UnexpectedFormat, UnplacedFile, WrongPartition
+from resources.http import Http
+from resources.inbox import Inbox
+from resources.lake import Lake
+from resources.snapshots import Manifest, SnapshotStore
+from sandbox.servers.app import SandboxServers
+from sandbox.world import World
+from tests.conftest import Pipeline
+from tests.integration.test_source_rows import records
+
+BUDGET = all_layers()["mef.budget_execution"]
+BY_YEAR = "select fiscal_year, count(*), sum(accrued_pen) from core.spending group by all order by all"
+
+
+def file_of(world: World, year: str) -> Path:
+    """The server's file of a year."""
+    return world.files / BUDGET.url_for(year).rsplit("/", 1)[-1]
+
+
+def leave(path: Path, frame: pl.DataFrame) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.write_csv(path, quote_style="always")
+    return path
+
+
+def revised(path: Path, amount: str) -> pl.DataFrame:
+    """A year's file with another PIM on its first line."""
+    frame = pl.read_csv(path, infer_schema=False)
+    first = pl.int_range(pl.len()) == 0
+    return frame.with_columns(MONTO_PIM=pl.when(first).then(pl.lit(amount)).otherwise("MONTO_PIM"))
+
+
+@dataclass
+class Desk:
+    """One source, its server and its folder in the inbox."""
+
+    world: World
+    servers: SandboxServers
+    extraction: Extraction
+    folder: Path
+    asked: list[tuple[str | None, int]] = field(default_factory=list)
+
+    @property
+    def store(self) -> SnapshotStore:
+        return self.extraction.store
+
+    def ask(self, year: str = "2025") -> Refreshed:
+        return self.extraction.refresh(BUDGET, year)
+
+    def stands(self, year: str = "2025") -> Manifest:
+        now = self.store.current(BUDGET.source, year)
+        assert now
+        return now
+
+    def answer_with(self, status: int | None) -> None:
+        """What the server does from now on; each condition it was asked with, and its answer, is remembered."""
+
+        def heard(request: Request, response: Response) -> Response:
+            answer = Response(status_code=status) if status else response
+            self.asked.append((request.headers.get("if-none-match"), answer.status_code))
+            return answer
+
+        self.servers.faults.by_path["Gasto-Devengado"] = heard
+
+
+@pytest.fixture
+def desk(own_world: World, tmp_path: Path) -> Iterator[Desk]:
+    with SandboxServers(own_world) as servers:
+        http = Http.with_hosts_file(
+            servers.write_hosts(tmp_path / "hosts.json"), connect_timeout=2, read_timeout=5, attempts=1
+        )
+        data = tmp_path / "data"
+        inbox = Inbox(data / "inbox")
+        extraction = Extraction(http, SnapshotStore(data / "snapshots"), Lake(data / "lake"), inbox)
+        desk = Desk(own_world, servers, extraction, inbox.source_folder(BUDGET.source))
+        desk.answer_with(None)
+        yield desk
+
+
+def test_a_file_serves_until_the_server_has_news_and_goes_when_it_is_taken_away(desk: Desk) -> None:
+    first = desk.ask().manifest
+    assert first
+    path = leave(desk.folder / "por correo.csv", revised(file_of(desk.world, "2025"), "1"))
+    came = desk.ask()
+    assert (came.is_new, came.error) == (True, None)
+    assert desk.stands().parameters["dropped"] == path.name
+    assert (desk.stands().etag, desk.stands().columns) == (None, first.columns)
+    assert desk.asked[-1] == (first.etag, 304), "the server is asked by its own last answer"
+
+    since = last_good_at(desk.store, BUDGET.source, "2025")
+    desk.answer_with(503)
+    assert desk.ask().error is None, "the file serves"
+    assert desk.stands().is_dropped
+    assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome != "failed"
+    assert last_good_at(desk.store, BUDGET.source, "2025") == since, "a file grows old while its server is silent"
+    assert desk.extraction.refresh_all([(BUDGET, "2025")], "due")[0].is_asked, "it is asked every night"
+
+    path.unlink()
+    gone = desk.ask()
+    assert gone.error is not None
+    assert gone.manifest == desk.stands() == first, "the server's last answer stands though the server is silent"
+    assert [a.outcome for a in desk.store.attempts(BUDGET.source, "2025")][-2:] == ["withdrawn", "failed"]
+    assert is_due(desk.store, BUDGET, "2025", dt.datetime.now(dt.UTC))
+
+    leave(path, revised(file_of(desk.world, "2025"), "1"))
+    assert desk.ask().error is None
+    assert desk.stands().is_dropped, "left again, it serves again"
+
+    desk.answer_with(None)
+    leave(file_of(desk.world, "2025"), revised(file_of(desk.world, "2025"), "2"))
+    news = desk.ask().manifest
+    assert news
+    assert not news.is_dropped
+    assert news.snapshot_id != first.snapshot_id
+    assert desk.ask().manifest == news == desk.stands(), "the file lies there still and is not read again"
+
+    leave(path, revised(file_of(desk.world, "2025"), "3"))
+    assert desk.ask().manifest == desk.stands()
+    assert desk.stands().is_dropped, "another content is another file"
+    (desk.folder / "retirar").mkdir()
+    path.rename(desk.folder / "retirar" / path.name)
+    assert desk.ask().manifest == desk.stands() == news
+    assert desk.asked[-1] == (news.etag, 304)
+
+
+def test_a_server_that_publishes_the_very_file_takes_its_place(desk: Desk) -> None:
+    desk.ask()
+    path = leave(desk.folder / "2025.csv", revised(file_of(desk.world, "2025"), "1"))
+    assert desk.ask().manifest == desk.stands()
+    assert desk.stands().is_dropped
+    shutil.copy(path, file_of(desk.world, "2025"))
+    assert desk.ask().error is None
+    assert not desk.stands().is_dropped
+    path.unlink()
+    desk.answer_with(503)
+    desk.ask()
+    assert not desk.stands().is_dropped, "taking the file away takes nothing from the server"
+
+
+def test_a_dropped_file_has_its_sums_and_row_numbers(desk: Desk) -> None:
+    path = leave(desk.folder / "2024" / "envio.csv", revised(file_of(desk.world, "2024"), "0.55"))
+    desk.answer_with(503)
+    manifest = desk.ask("2024").manifest
+    assert manifest
+    file = records(path)
+    assert manifest.rows == len(file)
+    lake = desk.extraction.lake
+    totals = pl.read_parquet(lake.totals_path(BUDGET.source, "2024", manifest.snapshot_id))
+    assert totals["MONTO_PIM"].sum() == sum(Decimal(row["MONTO_PIM"] or 0) for row in file.values())
+    kept = pl.read_parquet(lake.path(BUDGET.source, "2024", manifest.snapshot_id))
+    assert all(file[row["_row"]]["MONTO_PIM"] == row["MONTO_PIM"] for row in kept.iter_rows(named=True))
+
+
+def test_a_file_of_another_year_is_refused_and_concerns_its_year_alone(desk: Desk) -> None:
+    leave(desk.folder / "2025" / "equivocado.csv", revised(file_of(desk.world, "2024"), "1"))
+    came = {r.partition: r for r in desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])}
+    assert isinstance(came["2025"].error, WrongPartition)
+    assert came["2025"].manifest is not None, "the server's answer stands"
+    assert not came["2025"].manifest.is_dropped
+    assert came["2024"].error is None
+    assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome == "new", "what stands is of tonight"
+
+
+def test_a_file_of_no_year_fails_once_and_names_the_folder_to_put_it_into(desk: Desk) -> None:
+    frame = pl.read_csv(file_of(desk.world, "2025"), infer_schema=False)
+    leave(desk.folder / "gasto.csv", frame.drop("ANO_EJE"))
+    leave(desk.folder / "nuevo" / "gasto.csv", frame)
+    came = desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])
+    failed = [r for r in came if r.error]
+    assert [r.partition for r in failed] == [None, None], "once for each of the two files, not for each year"
+    assert all(isinstance(r.error, UnplacedFile) for r in failed)
+    assert "inbox/fuentes/mef.budget_execution/<year>/gasto.csv" in str(failed[0].error)
+    assert all(r.manifest and not r.manifest.is_dropped for r in came if not r.error)
+
+
+def test_a_year_is_told_by_folder_then_first_record_then_name(desk: Desk) -> None:
+    dropped, frame = desk.extraction.dropped, pl.read_csv(file_of(desk.world, "2025"), infer_schema=False)
+    for name, kept in (
+        ("2021/gasto 2022.csv", frame),
+        ("gasto 2023.csv", frame.drop("ANO_EJE")),
+        ("de 2020 a 2024.csv", frame),
+    ):
+        leave(desk.folder / name, kept)
+    assert dropped.partitions(BUDGET) == {"2021", "2023", "2025"}
+    assert str(dropped.of(BUDGET, "2025")).endswith("de 2020 a 2024.csv")
+    assert dropped.of(BUDGET, None) is None
+
+
+def test_a_workbook_that_cannot_be_summed_whole_is_refused(desk: Desk) -> None:
+    desk.folder.mkdir(parents=True)
+    (desk.folder / "Gasto 2025.xlsx").write_bytes(b"PK\x03\x04")
+    came = desk.ask()
+    assert isinstance(came.error, UnexpectedFormat)
+    assert "save the table as CSV" in str(came.error)
+    assert came.manifest
+
+
+def test_a_workbook_for_a_small_csv_source_keeps_its_row_numbers(desk: Desk, layers: dict[str, SourceLayer]) -> None:
+    layer = layers["invierte.gaps"]
+    frame = pl.read_csv(desk.world.files / layer.url.rsplit("/", 1)[-1], infer_schema=False)
+    assert desk.extraction.refresh(layer).error is None
+    path = desk.extraction.inbox.source_folder(layer.source) / "brechas.xlsx"
+    path.parent.mkdir(parents=True)
+    frame.write_excel(path)
+    came = desk.extraction.refresh(layer)
+    assert came.error is None
+    assert came.manifest
+    assert came.manifest.is_dropped
+    kept = pl.read_parquet(desk.extraction.lake.path(layer.source, None, came.manifest.snapshot_id))
+    assert kept["_row"].to_list() == list(range(2, frame.height + 2))
+
+
+def test_a_file_of_a_source_in_parts_lies_in_the_folder_of_its_part(desk: Desk, layers: dict[str, SourceLayer]) -> None:
+    """Where the service is silent and its parts cannot be asked for, the part of the file is read and the others stand."""
+    layer = layers["minam.degradation"]
+    first = {r.partition: r.manifest for r in desk.extraction.refresh_all([(layer, None)])}
+    year, *others = [part for part in first if part]
+    frame = pl.read_parquet(desk.extraction.lake.path(layer.source, year, str(first[year] and first[year].snapshot_id)))
+    shapes = shapely.from_wkb(frame["geometry"].to_numpy())
+    names = [name.rstrip("?") for name in layer.fields.values() if name.rstrip("?") in frame.columns]
+    home = desk.extraction.inbox.source_folder(layer.source)
+    for path in (home / "suelto.gpkg", home / year / "capa.gpkg"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = [frame[name].to_numpy() for name in names]
+        pyogrio.raw.write(path, shapely.to_wkb(shapes), columns, names, geometry_type="Unknown", crs="EPSG:4326")
+    desk.servers.faults.by_path["MapServer"] = lambda *_: Response(status_code=503)
+    came = desk.extraction.refresh_all([(layer, None)])
+    by_part = {r.partition: r for r in came}
+    assert isinstance(by_part[None].error, UnplacedFile)
+    assert by_part[year].error is None
+    assert by_part[year].manifest
+    assert by_part[year].manifest.is_dropped
+    assert all(by_part[part].manifest == first[part] and by_part[part].error for part in others)
+
+
+def test_a_file_that_may_not_be_read_concerns_its_source_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = leave(desk.folder / "2025.csv", revised(file_of(desk.world, "2025"), "1"))
+    real = Path.open
+
+    def refused(self: Path, *how: str, **more: str) -> object:
+        if self == path and how == ("rb",):
+            raise PermissionError(13, "Permission denied")
+        return real(self, *how, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refused)
+    came = desk.ask()
+    assert "Permission denied; see that it lies there and may be read" in str(came.error)
+    assert came.manifest
+
+
+# -- the whole pipeline -----------------------------------------------------------------------------
+
+
+def test_a_year_by_mail_beside_the_years_of_the_server(good_night: Pipeline, world: World, tmp_path: Path) -> None:
+    """The server has no 2026 yet; the run asks for 2025 alone, and the file is read, and withdrawn, all the same."""
+    shutil.copytree(good_night.data_dir, tmp_path / "data", symlinks=True)
+    frame = pl.read_csv(file_of(world, "2025"), infer_schema=False).with_columns(ANO_EJE=pl.lit("2026"))
+    path = leave(tmp_path / "data" / "inbox" / "fuentes" / BUDGET.source / "presupuesto.csv", frame)
+    with SandboxServers(world) as servers:
+        settings = Settings(tmp_path / "data", servers.write_hosts(tmp_path / "hosts.json"), 2026, 5, 10, 2)
+        pipeline = Pipeline(tmp_path / "data", servers, settings)
+        before = pipeline.query(BY_YEAR)
+        assert pipeline.run(fiscal_years=[2025]), pipeline.errors()
+        assert f"raw_mef__budget_execution:{CHECK}" not in pipeline.failed_checks()
+        assert pipeline.query(BY_YEAR)[:-1] == before
+        assert pipeline.query(BY_YEAR)[-1] == (2026, *before[-1][1:])
+        totals = (
+            "select sum(line_count), sum(modified_pen) from staging.stg_mef__programme_totals where fiscal_year = ?"
+        )
+        assert pipeline.query(totals, 2026) == pipeline.query(totals, 2025) != [(None, None)]
+        status = (
+            "select is_stale, snapshot_id is null from quality.source_status where source = ? and partition = '2026'"
+        )
+        assert pipeline.query(status, BUDGET.source) == [(False, False)]
+        path.unlink()
+        assert pipeline.run(fiscal_years=[2025]), pipeline.errors()
+        assert pipeline.query(BY_YEAR) == before
+        assert pipeline.query(status, BUDGET.source) == [(True, True)], "the server has none, and says so"
