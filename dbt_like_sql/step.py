@@ -25,8 +25,9 @@ class Step(ABC):
 
     @property
     def code_version(self) -> str:
-        """Changes with any of these files."""
-        return hashlib.sha256(b"".join(path.read_bytes() for path in self.code)).hexdigest()[:16]
+        """Changes with any of these files, and tells one step of theirs from another."""
+        content = b"".join(path.read_bytes() for path in self.code)
+        return hashlib.sha256(type(self).__name__.encode() + content).hexdigest()[:16]
 
     @property
     def about(self) -> dict[str, str]:

@@ -30,7 +30,8 @@ def is_due(store: SnapshotStore, layer: SourceLayer, partition: str | None, now:
     attempts = store.attempts(layer.source, partition)
     if not attempts or attempts[-1].outcome not in {"new", "unchanged"}:
         return True
-    return now - dt.datetime.fromisoformat(attempts[-1].at) >= _ASKED_AFTER[layer.cadence]
+    # by days: a night that begins seconds earlier than the one six days ago must not skip a source
+    return now.date() - dt.datetime.fromisoformat(attempts[-1].at).date() >= _ASKED_AFTER[layer.cadence]
 
 
 def overdue_after(layer: SourceLayer) -> dt.timedelta | None:

@@ -81,7 +81,7 @@ def test_going_on_from_a_failure_publishes_the_night_and_not_the_one_before(
         "select count(*) from staging.stg_submissions__features where submission like 'gore_puno%'"
     ) == [(0,)]
     again = run(instance, reexecution_options=dg.ReexecutionOptions.from_failure(first.run_id, instance))
-    assert again.success
+    assert again.success, [e.step_failure_data.error for e in again.filter_events(lambda e: e.is_step_failure)]
     ran = {event.step_key for event in again.filter_events(lambda e: e.is_step_success)}
     assert "stg_submissions__features" not in ran, "its step had gone well and is not run again"
     assert pipeline.query(
