@@ -29,8 +29,8 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 
 setup: $(STAMP)  ## A virtual environment with the locked packages
 
-run: $(STAMP)  ## The nightly job once, against the embedded sandbox, with no network (SCALE=1)
-	$(BIN)/python -m pipelines.run --sandbox --scale $(SCALE)
+run: $(STAMP)  ## The nightly job once, against the embedded sandbox, with no network (SCALE=1 DAY=3)
+	$(BIN)/python -m pipelines.run --sandbox --scale $(SCALE) $(if $(DAY),--day $(DAY))
 
 live: $(STAMP)  ## The nightly job once, against the real servers, into data/live
 	RESTAURACION_DATA_DIR=$${RESTAURACION_DATA_DIR:-data/live} $(BIN)/python -m pipelines.run

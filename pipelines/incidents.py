@@ -30,7 +30,9 @@ BOOK = "incidents.json"
 _TRANSIENT = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
 }  # fmt: skip
-_NOT_AN_INCIDENT = {errors.AnotherRun.__name__}
+_INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
+_BLOCKED = {"DagsterAssetCheckFailedError"}  # the check itself tells more
+_NOT_AN_INCIDENT = {errors.AnotherRun.__name__} | _INTERRUPTED | _BLOCKED
 _TODO = {
     "TransientSourceError": "Nada: se vuelve a pedir cada noche. Si dura más de tres días, avise a la institución.",
     "CertificateProblem": "Añada la autoridad que falta como `ca_file` del servidor en su registro (docs/runbook.md).",
@@ -44,7 +46,7 @@ _TODO = {
     "NoSpace": "Libere disco: `python -m pipelines.housekeeping` dice qué puede irse.",
     "NotWritable": "Revise dueño, permisos y montaje de la carpeta de datos: `make doctor`.",
     "CorruptWarehouse": "Reponga una copia de respaldo (docs/runbook.md).",
-    "PublishRefused": "Vea las reglas que fallan en el informe de calidad; lo publicado sigue como estaba.",
+    "PublishRefused": "Vea las reglas que fallan en la corrida en Dagster; lo publicado sigue como estaba.",
 }
 _TODO_OTHERWISE = "Vea el registro de la corrida en Dagster y docs/runbook.md."
 
@@ -146,14 +148,56 @@ def run_incidents(
                 went_well.add(key)
             elif check.blocking:
                 found[key] = Incident(
-                    key, f"No se cumple «{check.check_name}» en {check.asset_key.to_user_string()}: {check.description or ''}", since, is_permanent=True, stands=stands,
-                    todo=_TODO["PublishRefused"],
-                )  # fmt: skip
+                    key,
+                    f"No se cumple {_told(check)}",
+                    since,
+                    is_permanent=True,
+                    stands=stands,
+                    todo=_todo_of_check(published),
+                )
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == PUBLISHED:
             went_well.add("run")
     if run.status == dg.DagsterRunStatus.FAILURE and not found and not _stepped_aside(instance, run):
         found["run"] = Incident("run", f"La corrida {run.run_id[:8]} se cortó sin decir por qué (¿memoria, reinicio?)", since, is_permanent=False, stands=stands, todo=_TODO["TransientSourceError"])  # fmt: skip
     return found, went_well - set(found)
+
+
+def blocked_by(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, str]]:
+    """Blocking checks that failed in a run: the step, and asset, check, reason, rows and sample keys in a line."""
+    checks = [
+        (e.step_key or "", e.asset_check_evaluation_data)
+        for e in events
+        if e.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    return [(step, _told(check)) for step, check in checks if check.blocking and not check.passed]
+
+
+def _told(check: dg.AssetCheckEvaluation) -> str:
+    """«check» of an asset, why it matters, and which rows fail it."""
+    counts = {
+        name: getattr(check.metadata.get(name), "value", None)
+        for name in ("rows_failed", "rows_checked", "sample_keys")
+    }
+    told = f"«{check.check_name}» en {check.asset_key.to_user_string()}: {check.description or ''}"
+    if counts["rows_checked"] is not None:
+        told += f" ({counts['rows_failed']} de {counts['rows_checked']} filas)"
+    keys = counts["sample_keys"]
+    return told + (f"; por ejemplo {', '.join(map(str, keys))}" if isinstance(keys, list) and keys else "")
+
+
+def _todo_of_check(published: Path) -> str:
+    """A first run has no quality report to look into."""
+    page = published.parents[1] / "quality" / "latest" / "index.html"
+    return (
+        f"{_TODO['PublishRefused']} El informe de calidad de lo publicado: {page}"
+        if page.exists()
+        else _TODO["PublishRefused"]
+    )
+
+
+def is_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether a step ended because somebody stopped the run (Ctrl-C, SIGTERM)."""
+    return event.is_step_failure and bool(_causes(event.step_failure_data.error)[0] & _INTERRUPTED)
 
 
 def _causes(error: object) -> tuple[set[str], str]:

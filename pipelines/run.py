@@ -6,26 +6,34 @@ Belongs here: starting a run from a shell and saying how it went. Does not: the 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import gc
+import json
 import logging
 import os
+import signal
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from assets.exports.release import EXPORTS, MANIFEST, REPORT
 from assets.linkage.decisions import TO_REVIEW
 from assets.names import PUBLISHED
 from assets.quality_pages import LATEST
 from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
 from pipelines.definitions import build_definitions
-from pipelines.incidents import after_run
+from pipelines.incidents import after_run, blocked_by, is_interrupted
 from pipelines.jobs import year_range_tags
-from pipelines.settings import Settings, SettingsError
+from pipelines.run_origin import show_in_timeline
+from pipelines.settings import LIMA, Settings, SettingsError
 from resources.errors import MixedOrigin, first_line
 from resources.notifications import Notifier
 
@@ -33,12 +41,18 @@ logger = logging.getLogger("restauracion")
 
 
 def main() -> int:
-    """Run once; exit status 0 when a release was published, 1 when none could be, 2 for settings that cannot be used."""
+    """Run once.
+
+    Exit status 0 when a release was published, 1 when none could be, 2 for settings that cannot be used, 130 when interrupted.
+    """
     gc.set_threshold(100_000, 50, 100)  # a short-lived process: 7.1 s became 6.0 s (unchanged sources, 2026-11-23)
     parser = argparse.ArgumentParser(description="Run the nightly job once.")
     parser.add_argument("--sandbox", action="store_true", help="against the embedded sandbox, with no network")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the sandbox (1 = default)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the sandbox")
+    parser.add_argument(
+        "--day", type=int, default=None, help="day of the sandbox, 0 to …; the clock travels to its night"
+    )
     parser.add_argument("--verbose", action="store_true", help="show every event of the run")
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -47,32 +61,52 @@ def main() -> int:
     if not arguments.verbose:  # what Dagster says of steps it skips is in its own log; here the closing table says it
         for handler in logging.getLogger().handlers:
             handler.addFilter(lambda record: not record.name.startswith("dagster"))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both end a run the same way
     try:
         if not arguments.sandbox:
             return run_nightly(Settings.from_env(), arguments.verbose)
         from sandbox.serving import sandbox_environment
 
         without_waiting_for_the_disk()
-        with sandbox_environment(arguments.scale, arguments.seed) as env:
-            return run_nightly(Settings.from_env(env), arguments.verbose)
+        with (
+            sandbox_environment(arguments.scale, arguments.seed, arguments.day or 0) as env,
+            nullcontext() if arguments.day is None else _night_of(arguments.day),
+        ):
+            return run_nightly(Settings.from_env(env), arguments.verbose, is_scheduled=arguments.day is not None)
     except (SettingsError, MixedOrigin) as error:
         Console(stderr=True).print(f"[red]{error}[/red]")
         return 2
+    except KeyboardInterrupt:
+        Console(stderr=True).print("[red]Interrupted[/red] before anything was published")
+        return 130
 
 
-def run_nightly(settings: Settings, verbose: bool = False) -> int:
-    """Execute the job `nightly` in this process and report."""
-    started = time.monotonic()
+def _night_of(day: int) -> Any:
+    """A clock that stands at the night of a day of the sandbox, and goes on from there."""
+    import time_machine
+
+    from sandbox.days.calendar import night_of
+
+    return time_machine.travel(night_of(day), tick=True)
+
+
+def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool = False) -> int:
+    """Execute the job `nightly` in this process and report; everything is asked, or what the schedule of the day asks for."""
+    started = time.perf_counter()
+    _refuse_a_past_night(settings)
     os.environ.update(dagster_home(settings.data_dir))
     definitions = build_definitions(settings)
     logging.getLogger("dagster").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
     with dg.DagsterInstance.get() as instance:
+        config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG" if verbose else "CRITICAL"}}}}
+        tags = year_range_tags(settings.fiscal_years(first_fiscal_year(all_layers())))
+        if is_scheduled:
+            asked = scheduled_request(definitions, instance)
+            config, tags = {**asked.run_config, **config}, dict(asked.tags)
         result = definitions.resolve_job_def("nightly").execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            tags=year_range_tags(settings.fiscal_years(first_fiscal_year(all_layers()))),
-            run_config={"loggers": {"console": {"config": {"log_level": "DEBUG" if verbose else "CRITICAL"}}}},
+            instance=instance, raise_on_error=False, tags=tags, run_config=config
         )
+        show_in_timeline(instance, result.dagster_run)
         release = [e for e in result.get_asset_materialization_events() if e.asset_key == PUBLISHED]
         checks = [
             e.asset_check_evaluation_data for e in result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"
@@ -83,20 +117,49 @@ def run_nightly(settings: Settings, verbose: bool = False) -> int:
             if not check.passed and isinstance(texts := _value(check.metadata.get("failures")), list)
             for text in texts
         ]
-        step_errors = [
-            f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
-        ]
+        blocked = blocked_by(result.all_events)
+        step_errors = {
+            str(e.step_key): _cause(e.step_failure_data.error)
+            for e in result.all_events
+            if e.is_step_failure and not is_interrupted(e) and e.step_key not in {step for step, _ in blocked}
+        }
+        interrupted = any(is_interrupted(e) for e in result.all_events)
         after_run(instance, result.dagster_run, settings.data_dir, all_layers(), Notifier.from_env(os.environ))
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no window to fit into
     report = Report(console, settings)
     report.sources(failures)
-    report.errors(step_errors)
+    report.errors([f"{step}: {error}" for step, error in step_errors.items()])
+    report.blocked([text for _, text in blocked])
     if release:
         report.release()
-    report.closing(bool(release), time.monotonic() - started)
-    return 0 if release and result.success else 1
+    report.closing(bool(release), time.perf_counter() - started, step_errors, interrupted=interrupted)
+    return 130 if interrupted else 0 if release and result.success else 1
+
+
+def scheduled_request(definitions: dg.Definitions, instance: dg.DagsterInstance) -> dg.RunRequest:
+    """What the schedules ask for on the day that it is: on Sundays everything, else what is due."""
+    now = dt.datetime.now(LIMA)
+    schedule = definitions.resolve_schedule_def("weekly_lima" if now.weekday() == 6 else "nightly_lima")
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=now) as context:
+        return schedule.evaluate_tick(context).run_requests[0]  # type: ignore[index]
+
+
+def _refuse_a_past_night(settings: Settings) -> None:
+    """A folder whose last release is of a later day than it is now must not get an earlier one on top. Raises SettingsError."""
+    if not settings.warehouse.published.exists():
+        return
+    try:
+        with duckdb.connect(str(settings.warehouse.published), read_only=True) as con:
+            last = con.execute("select max(as_of) from meta.releases").fetchone()
+    except duckdb.Error:  # a damaged file is put right by the run
+        return
+    if last and last[0] and last[0] > dt.datetime.now(LIMA).date() + dt.timedelta(days=7):
+        raise SettingsError(
+            f"{settings.data_dir} holds a release of {last[0]}, and today is {dt.datetime.now(LIMA):%Y-%m-%d}: for days of the sandbox"
+            " take a folder of their own (RESTAURACION_DATA_DIR), or `make clean`"
+        )
 
 
 def _value(metadata: object) -> object:
@@ -131,6 +194,11 @@ class Report:
         for error in errors:
             self.console.print(f"[red]failed[/red] {error}", highlight=False, soft_wrap=True)
 
+    def blocked(self, checks: list[str]) -> None:
+        """Blocking checks that failed, and on which rows."""
+        for check in checks:
+            self.console.print(f"[red]blocked[/red] {check}", highlight=False, soft_wrap=True)
+
     def release(self) -> None:
         """Progress, spending and checks of the published file."""
         with duckdb.connect(str(self.path), read_only=True) as con:
@@ -158,18 +226,31 @@ class Report:
         self.console.print(table)
 
     def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
-        years = con.execute(
-            "select min(fiscal_year), max(fiscal_year) from marts.spending_by_programme"
-        ).fetchone() or (0, 0)
-        table = Table(title=f"Accrued by programme, S/ million, {years[0]}–{years[1]}", title_justify="left")
-        for name in ("programme", "ours", "official", "difference S/"):
+        """Ours beside the official figure over the years that have one; years without stand in a column of their own."""
+        years = "string_agg(distinct fiscal_year::varchar, ', ' order by fiscal_year::varchar)"
+        closed, first, last, open_years = con.execute(
+            "select count(*) filter (where has), min(fiscal_year) filter (where has), max(fiscal_year) filter (where has),"
+            f" {years} filter (where not has)"
+            " from (select *, official_accrued_pen is not null as has from marts.spending_by_programme)"
+        ).fetchone() or (0, None, None, None)
+        title = "Accrued by programme, S/ million" + (f", {first}–{last}" if closed else "")
+        table = Table(title=title, title_justify="left")
+        names = ["programme", "ours", "official", "difference S/"] + (
+            [f"ours, {open_years}: no official total yet"] if open_years else []
+        )
+        for name in names:
             table.add_column(name, justify="left" if name == "programme" else "right")
-        for name, ours, official, difference in con.execute(
-            "select short_name, sum(accrued_pen), sum(official_accrued_pen), sum(accrued_difference_pen)"
+        for name, ours, official, difference, still_open in con.execute(
+            "select short_name, sum(accrued_pen) filter (where official_accrued_pen is not null), sum(official_accrued_pen),"
+            " sum(accrued_difference_pen), coalesce(sum(accrued_pen) filter (where official_accrued_pen is null), 0)"
             " from marts.spending_by_programme group by programme_code, short_name order by programme_code"
         ).fetchall():
-            shown = ("–", "–") if official is None else (f"{official / 1_000_000:,.1f}", f"{difference:,.2f}")
-            table.add_row(name, f"{ours / 1_000_000:,.1f}", *shown)
+            shown = (
+                ["–"] * 3
+                if official is None
+                else [f"{float(ours) / 1e6:,.1f}", f"{float(official) / 1e6:,.1f}", f"{difference:,.2f}"]
+            )
+            table.add_row(name, *shown, *([f"{still_open / 1_000_000:,.1f}"] if open_years else []))
         self.console.print(table)
 
     def _checks(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -186,12 +267,16 @@ class Report:
             path = self.settings.data_dir / "linkage" / TO_REVIEW
             self.console.print(f"Pairs of records for a person to review: {waiting[0]}, in {path}", soft_wrap=True)
 
-    def closing(self, published: bool, seconds: float) -> None:
-        """Where the file is, or that nothing changed."""
+    def closing(self, published: bool, seconds: float, errors: dict[str, str], *, interrupted: bool) -> None:
+        """Where the files are, and which of them are of an older release; or that nothing changed."""
+        if interrupted:
+            self.console.print("[red]Interrupted[/red]", highlight=False)
         if published:
             site = self.settings.data_dir / "quality" / LATEST / "index.html"
             self.console.print(f"Quality report {site}", soft_wrap=True)
-            self.console.print(f"Report {self.settings.data_dir / 'report' / 'index.html'}", soft_wrap=True)
+            self.console.print(self._report(errors), soft_wrap=True)
+            for name, release in self._of_older_releases().items():
+                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: write it again", soft_wrap=True)
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
             self.console.print(
@@ -199,6 +284,38 @@ class Report:
             )
         else:
             self.console.print(f"[red]Nothing was published[/red] and there is no earlier release ({seconds:.1f} s)")
+
+    def _report(self, errors: dict[str, str]) -> str:
+        """Where the report is, if it is of this release."""
+        page = self.settings.data_dir / REPORT / "index.html"
+        told, release = _release_of(page.parent), self._published_release()
+        if told == release:
+            return f"Report {page}"
+        reason = errors.get(REPORT, "it was not written")
+        return (
+            f"[yellow]Report {page} is of release {told}[/yellow]: {reason}"
+            if told
+            else f"[yellow]No report[/yellow]: {reason}"
+        )
+
+    def _of_older_releases(self) -> dict[str, str]:
+        """Exports that were not written for this release, and the release that they are of."""
+        release = self._published_release()
+        folders = sorted((self.settings.data_dir / EXPORTS).glob("[!.]*"))
+        return {f"{EXPORTS}/{f.name}": told for f in folders if (told := _release_of(f)) and told != release}
+
+    def _published_release(self) -> str:
+        with duckdb.connect(str(self.path), read_only=True) as con:
+            row = con.execute("select release_id from meta.releases order by verified_at desc limit 1").fetchone()
+        return str(row[0]) if row else ""
+
+
+def _release_of(folder: Path) -> str | None:
+    """The release that an export's manifest names."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["release_id"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 if __name__ == "__main__":

@@ -26,6 +26,16 @@ TERMS = {  # codes that stand in figures, as people say them
     "department": ("Departamento", "Department"), "ecosystem_family": ("Familia de ecosistemas", "Family of ecosystems"),
     "restoration_type": ("Tipo de restauración", "Type of restoration"),
     "initiatives": ("Iniciativas", "Initiatives"), "areas": ("Áreas", "Areas"), "spending": ("Gasto", "Spending"), "progress": ("Avance", "Progress"),
+    "investments": ("Inversiones", "Investments"), "degradation": ("Degradación", "Degradation"),
+    "status": ("Estado", "Status"), "target_ha": ("Meta", "Target"), "declared_ha": ("Declarado", "Declared"), "gross_ha": ("Bruto", "Gross"),
+    "net_ha": ("Neto", "Net"), "area_ha": ("Superficie", "Area"), "updated_cost_pen": ("Costo actualizado", "Updated cost"), "initial_pen": ("PIA", "Opening budget (PIA)"),
+    "modified_pen": ("PIM", "Budget (PIM)"), "certified_pen": ("Certificado", "Certified"), "accrued_pen": ("Devengado", "Accrued"), "paid_pen": ("Girado", "Paid"),
+    "in_preparation": ("En preparación", "In preparation"), "in_progress": ("En ejecución", "In progress"),
+    "post_completion": ("Monitoreo posterior", "Post-completion monitoring"),
+    "new_record": ("Registro nuevo", "New record"), "revised_by_source": ("La fuente lo revisó", "Revised by its source"),
+    "linked": ("Unida a otra", "Linked to another"), "split": ("Separada de otra", "Split from another"), "repaired": ("Polígono reparado", "Polygon repaired"),
+    "withdrawn": ("Retirado", "Withdrawn"), "shared_ground": ("Otra área tomó o dejó suelo", "Another area took or left ground"),
+    "sum_of_initiatives": ("Suma de sus iniciativas", "Sum of its initiatives"),
 }  # fmt: skip
 
 
@@ -213,13 +223,13 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "subject": "Qué | What | term",
             "label": "Cuál | Which",
-            "measure": "Medida | Measure",
+            "measure": "Medida | Measure | term",
             "fiscal_year": "Año | Year | year",
-            "value_before": "Antes | Before | number",
-            "value_after": "Ahora | Now | number",
+            "value_before": "Antes | Before | number_or_term",
+            "value_after": "Ahora | Now | number_or_term",
             "difference": "Diferencia | Difference | number",
             "unit": "Unidad | Unit",
-            "reason": "Motivo | Reason",
+            "reason": "Motivo | Reason | term",
         },
     ),
     "sources": (
@@ -278,7 +288,18 @@ def read_figures(con: duckdb.DuckDBPyConnection) -> dict[str, Figure]:
             TERMS.get(row[f"group_{code}"], (row[f"group_{code}"],) * 2)[place]
             for place, code in enumerate(("es", "en"))
         )
+    for row in figures["changes"].rows:  # words (a status) stand in the same columns as amounts
+        for name in ("value_before", "value_after"):
+            row[name] = _number_or_word(row[name])
     return figures
+
+
+def _number_or_word(text: str | None) -> float | str | None:
+    """What a change was before or is now: the mart holds it as text, since a status is a word."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def totals(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
 import pytest
+import requests
 
 from sandbox.catalogue import HOSTS
+from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
 
 
-def pipeline(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def environment(data_dir: Path, **env: str) -> dict[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RESTAURACION_", "DAGSTER_HOME"))}
+    return clean | {"RESTAURACION_DATA_DIR": str(data_dir), "DAGSTER_DISABLE_TELEMETRY": "1"} | env
+
+
+def pipeline(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipelines.run", *arguments],
         cwd=ROOT,
-        env=clean | {"RESTAURACION_DATA_DIR": str(data_dir), "DAGSTER_DISABLE_TELEMETRY": "1"} | env,
+        env=environment(data_dir, **env),
         capture_output=True,
         text=True,
         timeout=300,
@@ -84,3 +92,81 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     done = pipeline(tmp_path / "data", RESTAURACION_HTTP_ATTEMPTS="many")
     assert done.returncode == 2
     assert "RESTAURACION_HTTP_ATTEMPTS='many' is no number" in done.stdout + done.stderr
+
+
+def test_the_run_is_in_the_timeline_of_the_ui(
+    sandbox_run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Asked as the UI asks: by the code location that workspace.yaml names."""
+    data_dir, _ = sandbox_run
+    port = free_port()
+    webserver = str(Path(sys.executable).with_name("dagster-webserver"))
+    env = environment(data_dir, DAGSTER_HOME=str(data_dir / "dagster"))
+    query = "{ runsOrError(limit: 5) { ... on Runs { results { jobName status repositoryOrigin { repositoryName repositoryLocationName } } } } }"
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [webserver, "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+            cwd=ROOT,
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        for _ in range(240):
+            try:
+                answer = requests.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=20).json()
+                break
+            except requests.ConnectionError:
+                time.sleep(0.5)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+    told = answer["data"]["runsOrError"]["results"]
+    origin = {"repositoryName": "__repository__", "repositoryLocationName": "restauracion"}
+    assert told[0] == {"jobName": "nightly", "status": "SUCCESS", "repositoryOrigin": origin}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_an_interrupted_run_says_so_and_is_no_incident(tmp_path: Path, number: signal.Signals) -> None:
+    data_dir = tmp_path / "data"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", "0.05"], cwd=ROOT, env=environment(data_dir),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    builds = data_dir / "warehouse" / "builds"
+    deadline = time.monotonic() + 120
+    while not (builds.exists() and any(builds.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err[-2000:]
+    assert "Interrupted" in out + err
+    assert "Nothing was published and there is no earlier release" in out
+    assert "Traceback" not in err
+    incidents = data_dir / "incidents.json"
+    assert not incidents.exists() or json.loads(incidents.read_text()) == []
+    assert not any(builds.iterdir())
+
+
+def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(tmp_path: Path) -> None:
+    """On day 5 the fiscal year 2026 opens: its money stands in a column of its own, and what is compared is equal to the sol."""
+    data_dir = tmp_path / "data"
+    first = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "0")
+    assert first.returncode == 0, first.stdout + first.stderr[-2000:]
+    later = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "5", COLUMNS="160")
+    assert later.returncode == 0, later.stdout + later.stderr[-2000:]
+    with duckdb.connect(str(data_dir / "warehouse" / "restauracion.duckdb"), read_only=True) as con:
+        days = [str(r[0]) for r in con.execute("select as_of from meta.releases order by published_at").fetchall()]
+        differences = con.execute(
+            "select sum(accrued_difference_pen) from marts.spending_by_programme where official_accrued_pen is not null group by programme_code"
+        ).fetchall()
+    assert days == ["2025-12-31", "2026-01-05"]
+    assert "2020–2025" in later.stdout
+    assert "2026" in later.stdout
+    for (difference,) in differences:
+        assert f"{difference:,.2f}" in later.stdout
+    today = pipeline(data_dir, "--sandbox", "--scale", "0.05")
+    assert today.returncode == 0, today.stdout + today.stderr[-2000:]
+    past = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "6")
+    assert past.returncode == 2
+    assert "take a folder of their own" in past.stdout + past.stderr

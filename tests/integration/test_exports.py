@@ -16,6 +16,7 @@ import frictionless
 import geopandas
 import openpyxl
 import orjson
+import polars as pl
 import pyogrio
 import pytest
 import shapely
@@ -29,7 +30,8 @@ from assets.exports.ferm import LEFT_OUT, PAYLOADS, ferm_settings
 from assets.exports.gis import GEOPACKAGE, LAYERS
 from assets.exports.release import MANIFEST, write_export
 from dbt_like_sql.seeds import read_seed
-from tests.conftest import Pipeline
+from sandbox.world import World
+from tests.conftest import MakePipeline, Pipeline
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -439,3 +441,33 @@ def test_the_guide_has_ten_questions_and_the_notebook_runs(
     assert defined["cost"].height > 0
     assert defined["one"]["sources"].height > 0
     assert defined["held"].height > 0
+
+
+def test_the_report_of_a_second_release_shows_what_changed(make_pipeline: MakePipeline, own_world: World) -> None:
+    """Amounts as numbers, a status in words, in both languages; the download keeps plain numbers."""
+    first = make_pipeline(own_world, after_a_good_night=True)
+    path = own_world.layers / "minam_polygons.parquet"
+    frame = pl.read_parquet(path)
+    known = first.query(
+        "select source_record_id from core.initiative_sources where source = 'minam' and status = 'in_preparation' order by 1"
+    )
+    is_it = pl.col("COD_INIC") == known[0][0]
+    frame.with_columns(
+        ESTADO=pl.when(is_it).then(2).otherwise(pl.col("ESTADO")).cast(frame.schema["ESTADO"]),
+        HA_META=pl.when(is_it).then(pl.col("HA_META") + 1234.5).otherwise(pl.col("HA_META")),
+    ).write_parquet(path)
+    second = make_pipeline(own_world, data_dir=first.data_dir)
+    assert second.run(with_exports=True), second.errors()
+    assert second.last is not None
+    assert second.last.success, second.errors()
+    release = second.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
+    assert json.loads((second.data_dir / "report" / "manifest.json").read_text())["release_id"] == release
+    page = (second.data_dir / "report" / "index.html").read_text(encoding="utf-8")
+    table = page.split('<table id="table-changes">')[1].split("</table>")[0]
+    assert "1,234.50" in table
+    for words in ("En preparación", "In progress", "La fuente lo revisó", "Revised by its source"):
+        assert words in table, words
+    assert "None" not in table
+    kept = json.loads(page.split('id="tables">')[1].split("</script>")[0])["changes"]
+    assert {type(row["difference"]) for row in kept} <= {float}
+    assert any(row["value_after"] == "in_progress" for row in kept)

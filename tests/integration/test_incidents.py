@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 from aiosmtpd.controller import Controller
 from starlette.responses import Response
@@ -164,3 +165,19 @@ def test_the_digest_job_sends_it(
     done = build_definitions(good_night.settings).resolve_job_def("digest").execute_in_process()
     assert done.success
     assert "To: a@b.pe, c@d.pe" in mail[1].envelopes[0]
+
+
+def test_a_blocked_first_run_tells_the_check_its_rows_and_no_page_that_is_not_there(
+    make_pipeline: MakePipeline, own_world: World
+) -> None:
+    path = own_world.files / "2024-Gasto-Devengado.csv"  # every amount of a year ten times too large
+    frame = pl.read_csv(path, infer_schema=False)
+    frame.with_columns(pl.col("MONTO_PIM") + "0").write_csv(path, quote_style="always")
+    pipeline = make_pipeline(own_world)
+    message = night(pipeline, Notifier.from_env({}))
+    assert message is not None
+    opened = [i for i in IncidentBook(pipeline.data_dir).open().values() if not i.key.startswith("source:")]
+    assert [i.key for i in opened] == ["check:quality_reconciliation:no_total_is_far_from_the_official_one"]
+    assert "filas)" in opened[0].what
+    assert "por ejemplo" in opened[0].what
+    assert "index.html" not in opened[0].todo
