@@ -68,7 +68,11 @@ class BuildSession:
         self.waivers = read_waivers()
         self.base = files.state()
         self.path = files.start_build(run_id)
-        self.con = connect(self.path)
+        try:
+            self.con = connect(self.path)
+        except BaseException:
+            files.drop_build(self.path)
+            raise
         self.pending: set[str] | None = None
         self.built: dict[str, Built] = {}
         try:

@@ -130,12 +130,12 @@ def test_the_run_is_in_the_timeline_of_the_ui(
 def test_an_interrupted_run_says_so_and_is_no_incident(tmp_path: Path, number: signal.Signals) -> None:
     data_dir = tmp_path / "data"
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", "0.05"], cwd=ROOT, env=environment(data_dir),
+        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", "0.1"], cwd=ROOT, env=environment(data_dir),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     builds = data_dir / "warehouse" / "builds"
     deadline = time.monotonic() + 120
-    while not (builds.exists() and any(builds.iterdir())) and time.monotonic() < deadline:
+    while time.monotonic() < deadline and not any(p.stat().st_size > 1e6 for p in builds.glob("*.duckdb")):
         time.sleep(0.1)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
@@ -151,9 +151,9 @@ def test_an_interrupted_run_says_so_and_is_no_incident(tmp_path: Path, number: s
 def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(tmp_path: Path) -> None:
     """On day 5 the fiscal year 2026 opens: its money stands in a column of its own, and what is compared is equal to the sol."""
     data_dir = tmp_path / "data"
-    first = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "0")
+    first = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "0")
     assert first.returncode == 0, first.stdout + first.stderr[-2000:]
-    later = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "5", COLUMNS="160")
+    later = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "5", COLUMNS="160")
     assert later.returncode == 0, later.stdout + later.stderr[-2000:]
     with duckdb.connect(str(data_dir / "warehouse" / "restauracion.duckdb"), read_only=True) as con:
         days = [str(r[0]) for r in con.execute("select as_of from meta.releases order by published_at").fetchall()]
@@ -165,8 +165,8 @@ def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(
     assert "2026" in later.stdout
     for (difference,) in differences:
         assert f"{difference:,.2f}" in later.stdout
-    today = pipeline(data_dir, "--sandbox", "--scale", "0.05")
+    today = pipeline(data_dir, "--sandbox", "--scale", "0.1")
     assert today.returncode == 0, today.stdout + today.stderr[-2000:]
-    past = pipeline(data_dir, "--sandbox", "--scale", "0.05", "--day", "6")
+    past = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "6")
     assert past.returncode == 2
     assert "take a folder of their own" in past.stdout + past.stderr

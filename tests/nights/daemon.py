@@ -135,7 +135,7 @@ def main() -> int:
         description="Nights through the real daemon, with a kill, its retry, and a person who re-executes."
     )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
-    parser.add_argument("--scale", type=float, default=0.05)
+    parser.add_argument("--scale", type=float, default=0.1)
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as scratch,

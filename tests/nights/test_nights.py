@@ -12,7 +12,7 @@ from tests.conftest import digest
 from tests.nights.night import Night, Nights
 from tests.nights.promises import Memory, broken_promises
 
-NIGHTS, SCALE = 7, 0.05
+NIGHTS, SCALE = 7, 0.1
 
 
 @pytest.fixture(scope="module")
