@@ -18,6 +18,7 @@ from assets.steps import steps
 from dbt_like_sql import runner
 from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.runner import Model
+from dbt_like_sql.tables import ensure
 from expectations.contracts import read_contract
 from expectations.quarantine import RECORDS, enforce
 from expectations.results import Outcome, recorded
@@ -87,7 +88,7 @@ class BuildSession:
     def _prepare(self) -> None:
         self.con.execute(MACROS.read_text(encoding="utf-8"))
         for table, about in runner.engine_tables().items():
-            runner.ensure(self.con, table, about)
+            ensure(self.con, table, about)
 
     def close(self) -> None:
         """Close, and remove a build that was not published."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from dbt_like_sql.descriptions import Column, Description, Text
-from dbt_like_sql.runner import ensure, load_models
+from dbt_like_sql.runner import load_models
+from dbt_like_sql.tables import ensure
 
 SUBJECTS = {  # table -> name of its macro, what tells one row from another
     "core.initiatives": ("initiatives", "t.initiative_id"),

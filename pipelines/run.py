@@ -93,7 +93,8 @@ def _night_of(day: int) -> Any:
 def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool = False) -> int:
     """Execute the job `nightly` in this process and report; everything is asked, or what the schedule of the day asks for."""
     started = time.perf_counter()
-    _refuse_a_past_night(settings)
+    if is_scheduled:
+        _refuse_a_past_night(settings)
     os.environ.update(dagster_home(settings.data_dir))
     definitions = build_definitions(settings)
     logging.getLogger("dagster").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
@@ -155,7 +156,7 @@ def _refuse_a_past_night(settings: Settings) -> None:
             last = con.execute("select max(as_of) from meta.releases").fetchone()
     except duckdb.Error:  # a damaged file is put right by the run
         return
-    if last and last[0] and last[0] > dt.datetime.now(LIMA).date() + dt.timedelta(days=7):
+    if last and last[0] and last[0] > dt.datetime.now(LIMA).date():
         raise SettingsError(
             f"{settings.data_dir} holds a release of {last[0]}, and today is {dt.datetime.now(LIMA):%Y-%m-%d}: for days of the sandbox"
             " take a folder of their own (RESTAURACION_DATA_DIR), or `make clean`"

@@ -1,0 +1,43 @@
+"""Tables as their descriptions say: made where they are missing, completed where an earlier version made them, commented.
+
+Belongs here: columns and comments. Does not: rows (runner.py makes those of models, the engine its own).
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from dbt_like_sql.descriptions import Description
+
+
+def ensure(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
+    """The table of a description that no model makes, with the columns that a file of an earlier version lacks."""
+    layer, name = table.split(".")
+    there = {
+        row[0]
+        for row in con.execute(
+            "select column_name from duckdb_columns()"
+            " where database_name = current_database() and schema_name = ? and table_name = ?",
+            [layer, name],
+        ).fetchall()
+    }
+    lacking = [c for c in about.columns if c.name not in there]
+    if not there:
+        con.execute(f"create schema if not exists {layer}")
+        con.execute(f"create table {table} ({', '.join(f'{c.name} {c.type}' for c in about.columns)})")
+    else:
+        for column in lacking:
+            con.execute(f"alter table {table} add column {column.name} {column.type}")
+    if lacking:
+        comment(con, table, about)
+
+
+def comment(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
+    """Put the described meaning into the file itself."""
+
+    def quoted(text: str) -> str:
+        return "'" + text.replace("'", "''") + "'"
+
+    con.execute(f"comment on table {table} is {quoted(f'{about.description.es} | {about.description.en}')}")
+    for column in about.columns:
+        con.execute(f'comment on column {table}."{column.name}" is {quoted(column.comment)}')
