@@ -43,11 +43,11 @@ class Clusters:
         return self.root(one) == self.root(other)
 
     def kept_apart(self, one: str, other: str) -> tuple[str, str] | None:
-        """Two records of the groups that a person keeps apart."""
+        """Two records of the groups that a person keeps apart, the first of them."""
         if not self._apart:
             return None
         here, there = self._members[self.root(one)], set(self._members[self.root(other)])
-        for record in here:
+        for record in sorted(here):
             if enemies := self._apart.get(record, set()) & there:
                 return record, min(enemies)
         return None

@@ -79,35 +79,38 @@ def settle(
             assert scored_pair is not None
             unsure = against is not None or (probability or 0) >= thresholds.review
             outcome = "linked" if together else "review" if unsure else "apart"
-            stays = pair in held and together and (probability or 0) < thresholds.linked
-            told = ("model", *_with(_STAYS if stays else against, scored_pair.es, scored_pair.en))
+            told = ("model", *_with(against, scored_pair.es, scored_pair.en))
         rows.append((*pair, probability, outcome, *told))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def _join(clusters: Clusters, proposals: Iterable[Proposal]) -> dict[Pair, tuple[str, str]]:
-    """Join what is proposed, the surest first; the pairs that something stands against, and what, in both languages."""
-    refused: dict[Pair, tuple[str, str]] = {}
+    """Join what is proposed, in this order; the pairs that something stands against, and what, in both languages.
+
+    What stands against a pair is said of the groups as they are in the end, so that it does not depend on when it was looked at.
+    """
+    apart = []
     for proposal in proposals:
-        is_model = proposal.decided_by == "model"
-        if clusters.together(*proposal.pair):
+        pair, is_model = proposal.pair, proposal.decided_by == "model"
+        if clusters.together(*pair):
             continue
-        if enemies := clusters.kept_apart(*proposal.pair):
-            one, other = enemies
-            refused[proposal.pair] = (
-                f"una persona mantiene aparte {one} y {other}",
-                f"a person keeps {one} and {other} apart",
-            )
-        elif is_model and (registry := clusters.same_registry(*proposal.pair)):
-            refused[proposal.pair] = (f"uniría dos registros de {registry}", f"would join two records of {registry}")
+        if clusters.kept_apart(*pair) or (is_model and clusters.same_registry(*pair)):
+            apart.append(pair)
         else:
-            clusters.join(*proposal.pair)
-    return refused
+            clusters.join(*pair)
+    return {pair: _against(clusters, pair) for pair in apart}
+
+
+def _against(clusters: Clusters, pair: Pair) -> tuple[str, str]:
+    if enemies := clusters.kept_apart(*pair):
+        one, other = enemies
+        return f"una persona mantiene aparte {one} y {other}", f"a person keeps {one} and {other} apart"
+    registry = clusters.same_registry(*pair)
+    return f"uniría dos registros de {registry}", f"would join two records of {registry}"
 
 
 _SAID = {"same": ("decisión de una persona: es la misma", "a person's decision: the same"),
          "apart": ("decisión de una persona: es otra", "a person's decision: another one")}  # fmt: skip
-_STAYS = ("ya estaban unidas", "they were linked before")
 
 
 def _with(against: tuple[str, str] | None, es: str, en: str) -> tuple[str, str]:

@@ -277,3 +277,30 @@ def test_a_file_that_cannot_be_read_is_left_for_its_owner(con: duckdb.DuckDBPyCo
     assert "row 2 has 3 cells" in book.problems()[0]
     book.write(book.files(con))
     assert (tmp_path / DECISIONS).read_text() == "a,b\n1,2,3\n"
+
+
+def test_what_was_linked_stays_until_the_model_holds_it_for_apart_and_says_the_same_again() -> None:
+    """Thresholds 0.95 and 0.6: a pair that fell to 0.92 stays; the same records settled once more from what came of it are equal."""
+    records = pl.DataFrame({"record_key": ["minam|1", "serfor|1", "ferm|1"], "registry": ["minam", "serfor", "ferm"],
+                            "source_record_id": ["1", "1", "1"], "cui": [None] * 3}, schema_overrides={"cui": pl.String})  # fmt: skip
+    scored = pl.DataFrame(
+        [("minam|1", "serfor|1", 0.92, "es", "en"), ("ferm|1", "minam|1", 0.97, "es", "en"), ("ferm|1", "serfor|1", 0.55, "es", "en")],
+        schema=["record_key_a", "record_key_b", "match_probability", "why_es", "why_en"], orient="row",
+    )  # fmt: skip
+    limits = links.Thresholds(0.95, 0.6)
+
+    def outcomes(homes: dict[str, str]) -> dict[tuple[str, str], str]:
+        return {
+            (a, b): o
+            for a, b, o in links.settle(records, scored, {}, limits, homes)
+            .select("record_key_a", "record_key_b", "outcome")
+            .iter_rows()
+        }
+
+    assert outcomes({})["minam|1", "serfor|1"] == "review"
+    together = {"minam|1": "INI-1", "serfor|1": "INI-1"}
+    assert outcomes(together)["minam|1", "serfor|1"] == "linked"
+    assert outcomes(together | {"ferm|1": "INI-1"}) == outcomes(together)
+    fallen = scored.with_columns(match_probability=pl.col("match_probability") - 0.4)
+    settled = links.settle(records, fallen, {}, limits, together)
+    assert set(settled["outcome"]) == {"apart"}
