@@ -72,7 +72,7 @@ def shown(value: Any, column: Column) -> str:
         return "–"
     if isinstance(value, bool):
         return "✓" if value else "–"
-    if column.kind in {"year", "text", "term", "moment"}:
+    if isinstance(value, str) or column.kind in {"year", "text", "term", "moment"}:
         return str(value)
     if column.kind == "count":
         return f"{value:,.0f}"
