@@ -48,6 +48,7 @@ _TODO = {
     "CorruptWarehouse": "Reponga una copia de respaldo (docs/runbook.md).",
     "PublishRefused": "Vea las reglas que fallan en la corrida en Dagster; lo publicado sigue como estaba.",
 }
+_AWAITED = "Nada: los archivos del año se abren en sus primeras semanas, y se piden cada noche."
 _TODO_OTHERWISE = "Vea el registro de la corrida en Dagster y docs/runbook.md."
 
 
@@ -108,15 +109,21 @@ def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) ->
             first = next(a for a in attempts[good[-1] + 1 if good else 0 :] if a.outcome == "failed")
             last = attempts[-1]
             name = f"{layer.source}{' ' + part if part else ''}"
+            is_awaited = not good and layer.is_by_fiscal_year and _opens_soon(part, last.at)
             found[f"source:{name}"] = Incident(
                 f"source:{name}",
                 f"La fuente {name} ({layer.title_es}) no se pudo leer: {last.message}",
                 f"{first.at[:16].replace('T', ' ')} UTC",
-                last.error not in _TRANSIENT,
+                last.error not in _TRANSIENT and not is_awaited,
                 f"se usa su copia del {attempts[good[-1]].at[:10]}" if good else "nunca se leyó: sus tablas están vacías o no hay publicación",
-                _TODO.get(last.error or "", _TODO["TransientSourceError"] if last.error in _TRANSIENT else _TODO_OTHERWISE),
+                _AWAITED if is_awaited else _TODO.get(last.error or "", _TODO["TransientSourceError"] if last.error in _TRANSIENT else _TODO_OTHERWISE),
             )  # fmt: skip
     return found
+
+
+def _opens_soon(fiscal_year: str | None, at: str) -> bool:
+    """Whether it is the year's first quarter, in which the MEF opens the files of the year."""
+    return fiscal_year == at[:4] and at[5:7] <= "03"
 
 
 def run_incidents(
@@ -196,8 +203,9 @@ def _todo_of_check(published: Path) -> str:
 
 
 def is_interrupted(event: dg.DagsterEvent) -> bool:
-    """Whether a step ended because somebody stopped the run (Ctrl-C, SIGTERM)."""
-    return event.is_step_failure and bool(_causes(event.step_failure_data.error)[0] & _INTERRUPTED)
+    """Whether a step, or the run between two steps, ended because somebody stopped it (Ctrl-C, SIGTERM)."""
+    failed = event.is_step_failure or event.event_type == dg.DagsterEventType.RUN_FAILURE
+    return failed and bool(_causes(getattr(event.event_specific_data, "error", None))[0] & _INTERRUPTED)
 
 
 def _causes(error: object) -> tuple[set[str], str]:
@@ -210,10 +218,11 @@ def _causes(error: object) -> tuple[set[str], str]:
 
 
 def _stepped_aside(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    failures = [
-        e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event and e.dagster_event.is_step_failure
-    ]
-    return any(_causes(f.step_failure_data.error)[0] & _NOT_AN_INCIDENT for f in failures)
+    events = [e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event]
+    return any(
+        is_interrupted(e) or (e.is_step_failure and _causes(e.step_failure_data.error)[0] & _NOT_AN_INCIDENT)
+        for e in events
+    )
 
 
 def after_run(

@@ -20,6 +20,8 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.utils import make_new_run_id
 from rich.console import Console
 from rich.table import Table
 
@@ -55,6 +57,8 @@ def main() -> int:
     )
     parser.add_argument("--verbose", action="store_true", help="show every event of the run")
     arguments = parser.parse_args()
+    if arguments.day is not None and (arguments.day < 0 or not arguments.sandbox):
+        parser.error("--day is a day of the sandbox, 0 or later: it goes with --sandbox")
     logging.basicConfig(
         level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s"
     )
@@ -77,7 +81,7 @@ def main() -> int:
         Console(stderr=True).print(f"[red]{error}[/red]")
         return 2
     except KeyboardInterrupt:
-        Console(stderr=True).print("[red]Interrupted[/red] before anything was published")
+        Console(stderr=True).print("[red]Interrupted[/red]")
         return 130
 
 
@@ -104,28 +108,24 @@ def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool
         if is_scheduled:
             asked = scheduled_request(definitions, instance)
             config, tags = {**asked.run_config, **config}, dict(asked.tags)
-        result = definitions.resolve_job_def("nightly").execute_in_process(
-            instance=instance, raise_on_error=False, tags=tags, run_config=config
-        )
-        show_in_timeline(instance, result.dagster_run)
-        release = [e for e in result.get_asset_materialization_events() if e.asset_key == PUBLISHED]
-        checks = [
-            e.asset_check_evaluation_data for e in result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"
-        ]
+        run, events = _executed(instance, definitions, tags, config)
+        show_in_timeline(instance, run)
+        release = [e for e in events if e.is_step_materialization and e.asset_key == PUBLISHED]
+        checks = [e.asset_check_evaluation_data for e in events if e.event_type_value == "ASSET_CHECK_EVALUATION"]
         failures = [
             str(text)
             for check in checks
             if not check.passed and isinstance(texts := _value(check.metadata.get("failures")), list)
             for text in texts
         ]
-        blocked = blocked_by(result.all_events)
+        blocked = blocked_by(events)
         step_errors = {
             str(e.step_key): _cause(e.step_failure_data.error)
-            for e in result.all_events
+            for e in events
             if e.is_step_failure and not is_interrupted(e) and e.step_key not in {step for step, _ in blocked}
         }
-        interrupted = any(is_interrupted(e) for e in result.all_events)
-        after_run(instance, result.dagster_run, settings.data_dir, all_layers(), Notifier.from_env(os.environ))
+        interrupted = run.status == dg.DagsterRunStatus.CANCELED or any(is_interrupted(e) for e in events)
+        after_run(instance, run, settings.data_dir, all_layers(), Notifier.from_env(os.environ))
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no window to fit into
@@ -136,7 +136,27 @@ def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool
     if release:
         report.release()
     report.closing(bool(release), time.perf_counter() - started, step_errors, interrupted=interrupted)
-    return 130 if interrupted else 0 if release and result.success else 1
+    return 130 if interrupted else 0 if release and run.is_success else 1
+
+
+def _executed(
+    instance: dg.DagsterInstance, definitions: dg.Definitions, tags: dict[str, str], config: dict[str, Any]
+) -> tuple[dg.DagsterRun, list[dg.DagsterEvent]]:
+    """The run and what happened in it. One that is interrupted between two steps is canceled in the history, not left as going on."""
+    run_id = make_new_run_id()
+    try:
+        definitions.resolve_job_def("nightly").execute_in_process(
+            instance=instance, raise_on_error=False, run_id=run_id, tags=tags | {SHELL_TAG: "true"}, run_config=config
+        )
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        cut = instance.get_run_by_id(run_id)
+        if cut is None:
+            raise KeyboardInterrupt from None
+        if not cut.is_finished:
+            instance.report_run_canceled(cut, "Interrupted from the shell.")
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run, [e.dagster_event for e in instance.all_logs(run_id) if e.dagster_event]
 
 
 def scheduled_request(definitions: dg.Definitions, instance: dg.DagsterInstance) -> dg.RunRequest:
@@ -228,13 +248,14 @@ class Report:
 
     def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
         """Ours beside the official figure over the years that have one; years without stand in a column of their own."""
-        years = "string_agg(distinct fiscal_year::varchar, ', ' order by fiscal_year::varchar)"
-        closed, first, last, open_years = con.execute(
-            "select count(*) filter (where has), min(fiscal_year) filter (where has), max(fiscal_year) filter (where has),"
-            f" {years} filter (where not has)"
-            " from (select *, official_accrued_pen is not null as has from marts.spending_by_programme)"
-        ).fetchone() or (0, None, None, None)
-        title = "Accrued by programme, S/ million" + (f", {first}–{last}" if closed else "")
+        closed, open_years = (
+            _years([year for (year,) in con.execute(
+                "select distinct fiscal_year from marts.spending_by_programme"
+                f" where official_accrued_pen is {'not ' if has_official else ''}null order by all"
+            ).fetchall()])
+            for has_official in (True, False)
+        )  # fmt: skip
+        title = "Accrued by programme, S/ million" + (f", {closed}" if closed else "")
         table = Table(title=title, title_justify="left")
         names = ["programme", "ours", "official", "difference S/"] + (
             [f"ours, {open_years}: no official total yet"] if open_years else []
@@ -277,7 +298,8 @@ class Report:
             self.console.print(f"Quality report {site}", soft_wrap=True)
             self.console.print(self._report(errors), soft_wrap=True)
             for name, release in self._of_older_releases().items():
-                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: write it again", soft_wrap=True)
+                reason = errors.get(name.replace("/", "_"), "it was not written")
+                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: {reason}", soft_wrap=True)
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
             self.console.print(
@@ -309,6 +331,13 @@ class Report:
         with duckdb.connect(str(self.path), read_only=True) as con:
             row = con.execute("select release_id from meta.releases order by verified_at desc limit 1").fetchone()
         return str(row[0]) if row else ""
+
+
+def _years(years: list[int]) -> str:
+    """`2020–2025`, or each of them where one is missing between."""
+    if len(years) > 1 and years[-1] - years[0] == len(years) - 1:
+        return f"{years[0]}–{years[-1]}"
+    return ", ".join(map(str, years))
 
 
 def _release_of(folder: Path) -> str | None:

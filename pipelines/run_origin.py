@@ -11,6 +11,8 @@ from dagster import DagsterInstance, DagsterRun
 from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
+# a run of the shell tells people itself what began and ended: the daemon's sensors pass it over
+SHELL_TAG = "restauracion/from_shell"
 WORKSPACE = Path(__file__).parents[1] / "workspace.yaml"
 
 

@@ -12,6 +12,7 @@ from assets.sources.register import SourceLayer
 from pipelines.digest import digest
 from pipelines.housekeeping import housekeep
 from pipelines.incidents import after_run
+from pipelines.run_origin import SHELL_TAG
 from pipelines.settings import LIMA, Settings
 from resources.notifications import Notifier
 
@@ -20,6 +21,8 @@ def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: s
     """One sensor after runs that went well, one after those that did not; both tell what began and what ended."""
 
     def watched(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
+        if SHELL_TAG in context.dagster_run.tags:
+            return dg.SkipReason("A run of the shell tells people itself.")
         message = after_run(
             context.instance, context.dagster_run, settings.data_dir, layers, Notifier.from_env(os.environ)
         )
