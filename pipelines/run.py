@@ -34,7 +34,7 @@ from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
 from pipelines.definitions import build_definitions
 from pipelines.incidents import after_run, blocked_by, is_interrupted
 from pipelines.jobs import year_range_tags
-from pipelines.run_origin import show_in_timeline
+from pipelines.run_origin import SHELL_TAG, show_in_timeline
 from pipelines.settings import LIMA, Settings, SettingsError
 from resources.errors import MixedOrigin, first_line
 from resources.notifications import Notifier
