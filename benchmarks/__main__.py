@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from pathlib import Path
 
 from benchmarks import exports, extraction, files, ground, linkage, nightly, quality
+from benchmarks.parts import night_over_the_sandbox
 
 ALL = ("nightly", "extraction", "files", "quality", "ground", "linkage", "exports")
+AFTER_A_NIGHT = {"quality", "linkage", "exports"}
 
 
 def main() -> int:
@@ -20,25 +24,42 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=quality.ROWS, help="spending lines under the suite (quality)")
     parser.add_argument("--areas", type=int, default=ground.AREAS, help="areas that are cut (ground)")
     parser.add_argument("--records", type=int, default=linkage.RECORDS, help="records that are linked (linkage)")
+    parser.add_argument("--vertices", type=int, default=20_000, help="of a heavy polygon (extraction, ground)")
+    parser.add_argument("--sizes", type=int, default=3, help="sizes at which growth is seen (ground, linkage)")
+    parser.add_argument("--tries", type=int, default=3, help="runs of each part, of which the best counts")
+    parser.add_argument(
+        "--night",
+        type=Path,
+        help="data folder after a night over the sandbox at the first scale, to begin with instead of a new one",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.which) - set(ALL):
         parser.error(f"no benchmark {sorted(unknown)}; there are {list(ALL)}")
-    if "nightly" in arguments.which:
-        for scale in arguments.scales:
-            nightly.measure(scale)
-    if "extraction" in arguments.which:
-        extraction.measure(arguments.features)
-    if "files" in arguments.which:
-        files.measure(arguments.rows)
-    if "quality" in arguments.which:
-        quality.measure(arguments.lines)
-    if "ground" in arguments.which:
-        ground.measure(arguments.areas)
-    if "linkage" in arguments.which:
-        linkage.measure(arguments.records)
-    if "exports" in arguments.which:
-        exports.measure(arguments.scales[0])
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        night = arguments.night
+        if night is None and AFTER_A_NIGHT & set(arguments.which):
+            night = night_over_the_sandbox(Path(scratch), arguments.scales[0])
+        for name in arguments.which:
+            _run(name, arguments, night)
     return 0
+
+
+def _run(name: str, asked: argparse.Namespace, night: Path) -> None:
+    if name == "nightly":
+        for scale in asked.scales:
+            nightly.measure(scale, asked.tries, asked.night)
+    elif name == "extraction":
+        extraction.measure(asked.features, asked.vertices)
+    elif name == "files":
+        files.measure(asked.rows, asked.tries, asked.scales[0])
+    elif name == "quality":
+        quality.measure(night, asked.lines, asked.tries)
+    elif name == "ground":
+        ground.measure(asked.areas, asked.vertices, asked.sizes)
+    elif name == "linkage":
+        linkage.measure(night, asked.records, asked.sizes, asked.tries)
+    else:
+        exports.measure(night, asked.tries)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A large ArcGIS layer read whole, beside ogr2ogr on the same server.
+"""A large ArcGIS layer read whole, beside GDAL on the same server.
 
 Belongs here: wall time, peak memory and the proof that both bring the same features. Does not: other sources (files.py).
 """
@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import requests
 
 CONNECTIONS = 4
+HEAVY = 600
 
 _OURS = """
 import sys, time
@@ -31,7 +33,7 @@ from resources.snapshots import SnapshotStore
 
 layer = SourceLayer(
     institution="bench", institution_es="b", name="areas", kind="arcgis", title_es="a", title_en="a", url=sys.argv[1], layer="Areas",
-    fields={"object_id": "OBJECTID"}, cadence="never", licence="", disclaimer="",
+    fields={"object_id": "OBJECTID"}, cadence="irregular", licence="", disclaimer="",
 )
 folder = Path(sys.argv[2])
 extraction = Extraction(Http(), SnapshotStore(folder / "snapshots"), Lake(folder / "lake"))
@@ -64,15 +66,14 @@ def server(count: int, vertices: int = 20) -> Iterator[str]:
         process.wait()
 
 
-def measure(count: int = 100_000) -> None:
+def measure(count: int, heavy_vertices: int) -> None:
     """Print seconds of both, their ratio, and our peak memory; then our peak memory on few and heavy polygons."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(count) as url:
         folder = Path(scratch)
         print(f"\n{count:,} polygons, each page after 100 ms, at most {CONNECTIONS} connections")
         _theirs(url, folder, _ours(url, folder))
-    heavy, vertices = 600, 20_000
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(heavy, vertices) as url:
-        print(f"\n{heavy:,} polygons of {vertices:,} vertices")
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, server(HEAVY, heavy_vertices) as url:
+        print(f"\n{HEAVY:,} polygons of {heavy_vertices:,} vertices")
         _ours(url, Path(scratch))
 
 
@@ -86,38 +87,35 @@ def _ours(url: str, folder: Path) -> float:
 
 
 def _theirs(url: str, folder: Path, ours: float) -> None:
-    """The same layer through GDAL's ESRIJSON driver, if it is installed."""
-    if shutil.which("ogr2ogr") is None:
-        print("ogr2ogr is not installed (Debian: gdal-bin); no comparison")
-        return
-    target = folder / "ogr.fgb"
-    query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
-    started = time.monotonic()
-    layer = f"ESRIJSON:{url}/0/query?{query}"
-    subprocess.run(["ogr2ogr", "-f", "FlatGeobuf", str(target), layer, "-oo", "FEATURE_SERVER_PAGING=YES"], check=True)
-    theirs = time.monotonic() - started
-    print(f"ogr2ogr                 {theirs:6.2f} s   ratio {theirs / ours:.1f} times")
-    same_features(next(folder.glob("lake/raw/bench/areas/*.parquet")), target)
-
-
-def same_features(ours: Path, theirs: Path) -> None:
-    """Both files hold the same ids with the same ground."""
-    import numpy as np
-    import polars as pl
+    """The same layer through GDAL's ESRIJSON driver: by ogr2ogr if it is installed, else by the GDAL in pyogrio."""
     import pyogrio
+
+    query = "where=1%3D1&outFields=*&orderByFields=OBJECTID+ASC&resultRecordCount=1000&f=json"
+    layer, target = f"ESRIJSON:{url}/0/query?{query}", folder / "ogr.fgb"
+    by = "ogr2ogr" if shutil.which("ogr2ogr") else "pyogrio, to memory"
+    started = time.monotonic()
+    if by == "ogr2ogr":
+        subprocess.run([by, "-f", "FlatGeobuf", str(target), layer, "-oo", "FEATURE_SERVER_PAGING=YES"], check=True)
+        theirs = time.monotonic() - started
+        meta, table = pyogrio.read_arrow(target)
+    else:
+        meta, table = pyogrio.read_arrow(layer, FEATURE_SERVER_PAGING="YES")
+        theirs = time.monotonic() - started
+    print(f"{by:<24}{theirs:6.2f} s   ratio {theirs / ours:.1f} times")
+    right = pl.DataFrame(pl.from_arrow(table)).rename({meta["geometry_name"] or "wkb_geometry": "geometry"})
+    same_features(pl.read_parquet(next(folder.glob("lake/raw/bench/areas/*.parquet"))), right)
+
+
+def same_features(ours: pl.DataFrame, theirs: pl.DataFrame) -> None:
+    """Both hold the same ids with the same ground."""
+    import numpy as np
     import shapely
 
-    left = pl.read_parquet(ours, columns=["OBJECTID", "geometry"]).sort("OBJECTID")
-    meta, table = pyogrio.read_arrow(theirs)
-    right = pl.DataFrame(pl.from_arrow(table)).sort("OBJECTID")
+    left, right = ours.sort("OBJECTID"), theirs.sort("OBJECTID")
     assert left["OBJECTID"].to_list() == right["OBJECTID"].to_list(), "ids differ"
     one = shapely.normalize(shapely.from_wkb(left["geometry"].to_numpy()))
-    other = shapely.normalize(shapely.from_wkb(right[meta["geometry_name"] or "wkb_geometry"].to_numpy()))
+    other = shapely.normalize(shapely.from_wkb(right["geometry"].to_numpy()))
     parts = shapely.get_num_geometries(other) == 1
     other = np.where(parts, shapely.get_geometry(other, 0), other)
     assert shapely.equals_exact(shapely.normalize(one), shapely.normalize(other), 1e-9).all(), "geometries differ"
     print(f"same features out: {left.height:,} ids and geometries compared")
-
-
-if __name__ == "__main__":
-    measure()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from sandbox.serving import worlds_folder
 from sandbox.world import world_at
 
 ROWS = 2_800_000
@@ -61,12 +61,12 @@ print(took[0], took[1], rows, peak_mib())
 """
 
 
-def make_file(path: Path, rows: int = ROWS) -> int:
+def make_file(path: Path, rows: int, scale: float) -> int:
     """The sandbox's file of one year, its rows repeated up to the real number; returns its rows.
 
     One row in ten is of the six programmes: the sandbox has more of them, a country's budget of ninety programmes has not.
     """
-    world = world_at(Path(os.environ.get("RESTAURACION_DATA_DIR") or "data") / "sandbox")
+    world = world_at(worlds_folder(), scale=scale)
     head, *lines = (world.files / NAME).read_bytes().splitlines(keepends=True)
     programme = next(i for i, name in enumerate(head.decode("utf-8-sig").split(",")) if "PROGRAMA_PPTO" in name)
     followed = [x for x in lines if x.split(b'","')[programme].decode() in SIX]
@@ -83,38 +83,38 @@ def make_file(path: Path, rows: int = ROWS) -> int:
     return blocks[b"".join(followed)] * len(followed) + blocks[b"".join(others)] * len(others)
 
 
-def measure(rows: int = ROWS) -> None:
-    """Print seconds, ratios and peak memory."""
+def measure(rows: int, tries: int, scale: float) -> None:
+    """Print seconds, ratios and peak memory, after checking that ours and DuckDB find the same number of lines."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         served = folder / "served"
         served.mkdir()
-        made = make_file(served / NAME, rows)
+        made = make_file(served / NAME, rows, scale)
         size = (served / NAME).stat().st_size
         print(f"\nwide budget file: {made:,} rows, 73 columns, {size / 1e9:.2f} GB")
         handler = functools.partial(_Quiet, directory=str(served))
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             url = f"http://127.0.0.1:{server.server_address[1]}/{NAME}"
-            sha256 = _download(url, folder)
+            sha256 = _download(url, folder, tries)
             server.shutdown()
-        _parquet(folder, served / NAME, sha256)
+        _parquet(folder, served / NAME, sha256, tries)
 
 
-def _download(url: str, folder: Path) -> str:
+def _download(url: str, folder: Path, tries: int) -> str:
     theirs = []
     if shutil.which("curl") and shutil.which("zstd"):
-        for _ in range(3):
+        for _ in range(tries):
             started = time.monotonic()
             subprocess.run(f"curl -s '{url}' | zstd -q -f -1 -o '{folder}/curl.zst'", shell=True, check=True)
             theirs.append(time.monotonic() - started)
     ours = []
-    for number in range(3):
+    for number in range(tries):
         command = [sys.executable, "-c", _DOWNLOAD, url, str(folder / f"store{number}")]
         ours.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     best = min(ours, key=lambda o: float(o[1]))
     shutil.move(folder / f"store{ours.index(best)}", folder / "store")
-    print(f"download, sha256, zstd   {float(best[1]):6.2f} s   peak {float(best[2]):.0f} MiB   (best of 3)")
+    print(f"download, sha256, zstd   {float(best[1]):6.2f} s   peak {float(best[2]):.0f} MiB   (best of {tries})")
     if theirs:
         print(f"curl | zstd -1           {min(theirs):6.2f} s   ratio {float(best[1]) / min(theirs):.2f}")
     else:
@@ -122,23 +122,25 @@ def _download(url: str, folder: Path) -> str:
     return best[0]
 
 
-def _parquet(folder: Path, plain: Path, sha256: str) -> None:
+def _parquet(folder: Path, plain: Path, sha256: str, tries: int) -> None:
     counts = []
-    for _ in range(3):
+    for _ in range(tries):
         with duckdb.connect() as con:
             started = time.monotonic()
-            con.execute(
+            there = con.execute(
                 "select count(*) from read_csv(?, all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"')",
                 [str(plain)],
             ).fetchone()
             counts.append(time.monotonic() - started)
     ours = []
-    for _ in range(3):
+    for _ in range(tries):
         shutil.rmtree(folder / "store" / "lake", ignore_errors=True)
         command = [sys.executable, "-c", _PARQUET, str(folder / "store"), sha256, YEAR]
         ours.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     best = min(ours, key=lambda o: float(o[0]))
-    print(f"snapshot to Parquet      {float(best[0]):6.2f} s   peak {float(best[3]):.0f} MiB   (best of 3)")
+    if there != (int(best[2]),):
+        raise SystemExit(f"DuckDB counts {there} lines, ours {best[2]}")
+    print(f"snapshot to Parquet      {float(best[0]):6.2f} s   peak {float(best[3]):.0f} MiB   (best of {tries})")
     print(f"sums beside it           {float(best[1]):6.2f} s   of {int(best[2]):,} lines")
     print(f"DuckDB counting the rows {min(counts):6.2f} s   ratio {float(best[0]) / min(counts):.2f}")
 
@@ -146,7 +148,3 @@ def _parquet(folder: Path, plain: Path, sha256: str) -> None:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-if __name__ == "__main__":
-    measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import sys
 import tempfile
 import time
@@ -20,7 +19,6 @@ from benchmarks.memory import peak_mib
 from benchmarks.parts import run_part
 
 RECORDS = 50_000
-RUNS = 3
 
 # copies of the sandbox's records, each in a country of its own: density and names stay as they are
 _COPIES = """
@@ -73,25 +71,18 @@ def main() -> int:
     return 0
 
 
-def measure(count: int = RECORDS) -> None:
+def measure(night: Path, count: int, sizes: int, tries: int) -> None:
     """Print ratio and growth."""
-    from pipelines.run import run_nightly
-    from pipelines.settings import Settings
-    from sandbox.serving import sandbox_environment
-
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        os.environ["RESTAURACION_DATA_DIR"] = str(folder / "data")
-        with sandbox_environment(1.0, None) as env:
-            run_nightly(Settings.from_env(env))
         with duckdb.connect() as con:
-            con.execute(f"attach '{folder}/data/warehouse/restauracion.duckdb' as sandbox (read_only)")
+            con.execute(f"attach '{night}/warehouse/restauracion.duckdb' as sandbox (read_only)")
             seen = {}
-            for size in (count // 16, count // 4, count):
+            for size in (count // 4**step for step in reversed(range(sizes))):
                 path = folder / f"{size}.parquet"
                 con.execute(_COPIES.format(count=size, path=path))
                 runs = [
-                    (run_part("linkage", "splink", path), run_part("linkage", "ours", path)) for _ in range(RUNS)
+                    (run_part("linkage", "splink", path), run_part("linkage", "ours", path)) for _ in range(tries)
                 ]  # in turn: the machine is shared
                 seen[size] = min(ours["seconds"] for _, ours in runs)
                 bare, ours = min(b["seconds"] for b, _ in runs), runs[0][1]

@@ -6,7 +6,6 @@ Belongs here: wall time and peak memory of the checks. Does not: files (files.py
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,6 @@ import duckdb
 from dbt_like_sql.seeds import read_seed
 
 ROWS = 5_000_000
-RUNS = 3
 TABLE = "staging.stg_mef__spending"
 
 # one line in a thousand or so breaks each rule
@@ -149,16 +147,11 @@ def connected(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def make_lines(path: Path, rows: int) -> None:
+def make_lines(path: Path, rows: int, night: Path) -> None:
     """The sandbox's lines after one night, over and over, some of each broken."""
-    folder = path.parent / "data"
-    subprocess.run(
-        [sys.executable, "-m", "pipelines.run", "--sandbox"], check=True, capture_output=True,
-        env=os.environ | {"RESTAURACION_DATA_DIR": str(folder)},
-    )  # fmt: skip
     with duckdb.connect(str(path), config={"storage_compatibility_version": "v1.5.0"}) as con:
         con.execute("create schema staging")
-        con.execute(f"attach '{folder / 'warehouse' / 'restauracion.duckdb'}' as sandbox (read_only)")
+        con.execute(f"attach '{night / 'warehouse' / 'restauracion.duckdb'}' as sandbox (read_only)")
         there = con.execute("select count(*) from sandbox.staging.stg_mef__spending").fetchone() or (1,)
         con.execute(_LINES, [-(-rows // there[0]), rows])
         con.execute("alter table staging.stg_mef__spending drop column i")
@@ -166,20 +159,20 @@ def make_lines(path: Path, rows: int) -> None:
         con.execute("detach sandbox")
 
 
-def _best(code: str, path: Path, runs: int = RUNS) -> list:  # type: ignore[type-arg]
+def _best(code: str, path: Path, runs: int) -> list:  # type: ignore[type-arg]
     command = [sys.executable, "-c", code, str(path)]
     came = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
             for _ in range(runs)]  # fmt: skip
     return min(came, key=lambda c: float(c[0]))
 
 
-def measure(rows: int = ROWS) -> None:
+def measure(night: Path, rows: int, tries: int) -> None:
     """Print seconds, ratios and peak memory, after checking that all three count the same."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         path = Path(scratch) / "lines.duckdb"
-        make_lines(path, rows)
+        make_lines(path, rows, night)
         print(f"\nspending suite: {rows:,} lines, {path.stat().st_size / 1e6:.0f} MB")
-        ours, hand = _best(_SUITE, path), _best(_HAND, path)
+        ours, hand = _best(_SUITE, path, tries), _best(_HAND, path, tries)
         theirs = _best(_PANDAS, path, 1)
         counts = list(ours[2].values())
         for (rule, mine), by_hand, pandas in zip(ours[2].items(), hand[2], theirs[2], strict=True):
@@ -189,7 +182,7 @@ def measure(rows: int = ROWS) -> None:
             )
         if counts != hand[2]:
             raise SystemExit("the suite and the query written by hand count differently")
-        print(f"Great Expectations in DuckDB {ours[0]:7.2f} s   peak {ours[1]:,.0f} MiB   (best of {RUNS})")
+        print(f"Great Expectations in DuckDB {ours[0]:7.2f} s   peak {ours[1]:,.0f} MiB   (best of {tries})")
         print(
             f"one query written by hand    {hand[0]:7.2f} s   peak {hand[1]:,.0f} MiB   ratio {ours[0] / hand[0]:.2f}"
         )

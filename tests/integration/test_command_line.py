@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,22 @@ def test_a_live_run_never_touches_a_sandbox_folder(sandbox_run: tuple[Path, subp
     assert done.returncode != 0
     assert "holds sandbox data and this run is live" in done.stdout + done.stderr
     assert (data_dir / "warehouse" / "restauracion.duckdb").read_bytes() == before
+
+
+def test_the_nightly_benchmark_prints_its_stages(sandbox_run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """One night more, in a copy; the other benchmarks are in tests/benchmarks."""
+    data_dir, _ = sandbox_run
+    command = ["benchmarks", "nightly", "--night", str(data_dir), "--scales", "0.15", "--tries", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env=environment(data_dir), capture_output=True, text=True, timeout=300
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    seconds = dict(re.findall(r"^(\w+) +([\d.]+) +[\d.]+", done.stdout, re.MULTILINE))
+    stages = {"source", "staging", "core", "mart", "quality", "published"}
+    assert stages | {"whole"} <= set(seconds), done.stdout
+    assert all(float(seconds[stage]) > 0 for stage in stages), "every stage was found in the event log"
+    assert sum(float(seconds[stage]) for stage in stages) < float(seconds["whole"])
+    assert re.search(r"largest process so far [\d.]+ GiB", done.stdout)
 
 
 def test_servers_that_cannot_be_reached_are_named_with_the_reason(tmp_path: Path) -> None:
