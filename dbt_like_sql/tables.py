@@ -38,6 +38,6 @@ def comment(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> N
     def quoted(text: str) -> str:
         return "'" + text.replace("'", "''") + "'"
 
-    con.execute(f"comment on table {table} is {quoted(f'{about.description.es} | {about.description.en}')}")
-    for column in about.columns:
-        con.execute(f'comment on column {table}."{column.name}" is {quoted(column.comment)}')
+    comments = [f"comment on table {table} is {quoted(f'{about.description.es} | {about.description.en}')}"]
+    comments += [f'comment on column {table}."{c.name}" is {quoted(c.comment)}' for c in about.columns]
+    con.execute(";\n".join(["begin", *comments, "commit"]))  # alone each waits for the disk: 2.7 s a thousand, 0.5 s so
