@@ -64,7 +64,7 @@ docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, fro
 	$(BIN)/python -m pipelines.docs
 
 test: $(STAMP) .system  ## Every test, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .system:
 	@command -v chromium >/dev/null && command -v rsync >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \

@@ -13,6 +13,7 @@ from tests.nights.night import Night, Nights
 from tests.nights.promises import Memory, broken_promises
 
 NIGHTS, SCALE = 7, 0.1
+pytestmark = pytest.mark.timeout(1_800)  # the whole series counts for the first test that asks for it
 
 
 @pytest.fixture(scope="module")
