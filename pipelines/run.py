@@ -23,6 +23,7 @@ import duckdb
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.utils import make_new_run_id
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from assets.exports.release import EXPORTS, MANIFEST, REPORT
@@ -45,7 +46,8 @@ logger = logging.getLogger("restauracion")
 def main() -> int:
     """Run once.
 
-    Exit status 0 when a release was published, 1 when none could be, 2 for settings that cannot be used, 130 when interrupted.
+    Exit status 0 when all went well, 1 when nothing could be published or a step failed, 2 for settings that cannot be used, 130 when
+    interrupted.
     """
     gc.set_threshold(100_000, 50, 100)  # a short-lived process: 7.1 s became 6.0 s (unchanged sources, 2026-11-23)
     parser = argparse.ArgumentParser(description="Run the nightly job once.")
@@ -208,17 +210,17 @@ class Report:
                 "\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot stands)"
             )
             for failure in failures:
-                self.console.print(f"  • {failure}", highlight=False, soft_wrap=True)
+                self.console.print(f"  • {escape(failure)}", highlight=False, soft_wrap=True)
 
     def errors(self, errors: list[str]) -> None:
         """Steps that failed."""
         for error in errors:
-            self.console.print(f"[red]failed[/red] {error}", highlight=False, soft_wrap=True)
+            self.console.print(f"[red]failed[/red] {escape(error)}", highlight=False, soft_wrap=True)
 
     def blocked(self, checks: list[str]) -> None:
         """Blocking checks that failed, and on which rows."""
         for check in checks:
-            self.console.print(f"[red]blocked[/red] {check}", highlight=False, soft_wrap=True)
+            self.console.print(f"[red]blocked[/red] {escape(check)}", highlight=False, soft_wrap=True)
 
     def release(self) -> None:
         """Progress, spending and checks of the published file."""
@@ -294,12 +296,14 @@ class Report:
         if interrupted:
             self.console.print("[red]Interrupted[/red]", highlight=False)
         if published:
-            site = self.settings.data_dir / "quality" / LATEST / "index.html"
-            self.console.print(f"Quality report {site}", soft_wrap=True)
+            site = self.settings.data_dir / "quality" / LATEST
+            of = site.resolve().name if site.exists() else "no release"
+            told = "" if of == self._published_release() else f" [yellow]is of {of}[/yellow]"
+            self.console.print(f"Quality report {site / 'index.html'}{told}", soft_wrap=True)
             self.console.print(self._report(errors), soft_wrap=True)
             for name, release in self._of_older_releases().items():
                 reason = errors.get(name.replace("/", "_"), "it was not written")
-                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: {reason}", soft_wrap=True)
+                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: {escape(reason)}", soft_wrap=True)
             self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
         elif self.path.exists():
             self.console.print(
@@ -314,7 +318,7 @@ class Report:
         told, release = _release_of(page.parent), self._published_release()
         if told == release:
             return f"Report {page}"
-        reason = errors.get(REPORT, "it was not written")
+        reason = escape(errors.get(REPORT, "it was not written"))
         return (
             f"[yellow]Report {page} is of release {told}[/yellow]: {reason}"
             if told

@@ -46,13 +46,15 @@ def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(
     assert later.returncode == 0, later.stdout + later.stderr[-2000:]
     with duckdb.connect(str(data_dir / "warehouse" / "restauracion.duckdb"), read_only=True) as con:
         days = [str(r[0]) for r in con.execute("select as_of from meta.releases order by published_at").fetchall()]
-        differences = con.execute(
-            "select sum(accrued_difference_pen) from marts.spending_by_programme where official_accrued_pen is not null group by programme_code"
+        compared = con.execute(
+            "select sum(accrued_pen), sum(accrued_difference_pen) from marts.spending_by_programme where official_accrued_pen is not null"
+            " group by programme_code"
         ).fetchall()
     assert days == ["2025-12-31", "2026-01-05"]
     assert "2020–2025" in later.stdout
     assert "2026" in later.stdout
-    for (difference,) in differences:
+    for ours, difference in compared:
+        assert f"{float(ours) / 1e6:,.1f}" in later.stdout
         assert f"{difference:,.2f}" in later.stdout
     back = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "4")
     assert back.returncode == 2
