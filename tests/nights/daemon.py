@@ -31,7 +31,7 @@ from sandbox.world import DEFAULT_SEED
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 900  # a loaded machine takes minutes for what takes twenty seconds
 _REEXECUTE = """
 mutation ($run: String!) {
   launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: FROM_FAILURE}) {
