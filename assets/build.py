@@ -76,6 +76,7 @@ class BuildSession:
             raise
         self.pending: set[str] | None = None
         self.built: dict[str, Built] = {}
+        self.made: list[str] = []  # tables made since whoever tells people of them last looked
         try:
             self._prepare()
             self.inputs = Inputs(self.con, store, lake, layers)
@@ -138,12 +139,15 @@ class BuildSession:
                 if self.build(needed).is_blocked:
                     raise PublishRefused(f"{table} is not built: " + "; ".join(self.blocking_failures()))
             self.built[table] = self._build(model)
+            if not self.built[table].is_reused:
+                self.made.append(table)
         return self.built[table]
 
-    def bring_up_to_date(self) -> list[str]:
-        """Make every model that is not current, whatever this run was asked for; returns those that were made just now."""
+    def bring_up_to_date(self) -> None:
+        """Make every model that is not current, whatever this run was asked for."""
         self.built = {}
-        return [table for table in self.models if not self.build(table).is_reused]
+        for table in self.models:
+            self.build(table)
 
     def _build(self, model: Model) -> Built:
         table, fingerprint = model.table, self.fingerprint(model)

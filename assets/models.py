@@ -124,6 +124,7 @@ def _model_asset(
     def sql_model(context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource) -> Events:
         session = session_of(context, data_folder, warehouse, layers)
         built = session.build(model.table)
+        tell_made(context, session, [key])
         for problem in session.steps[model.table].problems() if model.is_step else ():
             context.log.warning("Not understood, left in its file: %s", problem)
         yield dg.MaterializeResult(
@@ -218,15 +219,23 @@ def _publish_after_partial_run(
         context.log.info("Published %s", release.release_id)
 
 
+def tell_made(
+    context: dg.AssetExecutionContext, session: BuildSession, told_by_the_step: Sequence[dg.AssetKey] = ()
+) -> None:
+    """Tell the UI of tables that were not current and were made on the way, but for what the step tells itself."""
+    for table in session.made:
+        built, key = session.built[table], table_key(table)
+        if key not in told_by_the_step:
+            context.log.warning("%s was not current and was made on the way", key.to_user_string())
+            tags = {DATA_VERSION_TAG: built.fingerprint}
+            context.log_event(dg.AssetMaterialization(key, metadata=_metadata(built), tags=tags))
+    session.made.clear()
+
+
 def publish_release(context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder) -> Release:
     """Publish; the UI is told of tables that no step of this run made, and exports of an older release say that they are."""
     release = publish(session)
-    for table in release.brought_up:
-        built, key = session.built[table], table_key(table)
-        context.log.warning("%s was not current and was made while publishing", key.to_user_string())
-        context.log_event(
-            dg.AssetMaterialization(key, metadata=_metadata(built), tags={DATA_VERSION_TAG: built.fingerprint})
-        )
+    tell_made(context, session)
     for folder in mark_superseded(Path(data_folder.data_dir), release.release_id):
         context.log.info("%s is of an older release until it is written again", folder)
     return release

@@ -24,17 +24,13 @@ VIEWS = ("initiatives", "areas", "spending")
 
 @dataclass(frozen=True)
 class Release:
-    """A published release. `is_new` is false where nothing but the time of checking changed.
-
-    `brought_up` are the tables that no step of the run had made current, and publishing did.
-    """
+    """A published release. `is_new` is false where nothing but the time of checking changed."""
 
     release_id: str
     path: Path
     is_new: bool
     is_sandbox: bool
     stale_sources: list[str]
-    brought_up: list[str]
 
 
 def publish(session: BuildSession) -> Release:
@@ -43,7 +39,7 @@ def publish(session: BuildSession) -> Release:
     Raises PublishRefused while a blocking check fails, NoSnapshot where an essential source was never read; the published file
     is then as it was, byte for byte.
     """
-    brought_up = session.bring_up_to_date()
+    session.bring_up_to_date()
     if failures := session.blocking_failures():
         raise PublishRefused("blocking checks fail, the published file stays as it is: " + "; ".join(failures))
     con = session.con
@@ -52,7 +48,7 @@ def publish(session: BuildSession) -> Release:
         con.execute(f"create or replace view main.{view} as select * from core.{view}")
         con.execute(f"comment on view main.{view} is 'Vista de core.{view} | View of core.{view}'")
     con.execute(JOINS.read_text(encoding="utf-8"))
-    release = _write_release(session, brought_up)
+    release = _write_release(session)
     people = session.decisions.files(con) if session.decisions else {}
     con.execute("drop schema if exists checks")
     con.execute("checkpoint")
@@ -102,7 +98,7 @@ def _write_columns(session: BuildSession) -> None:
     session.con.unregister("described")
 
 
-def _write_release(session: BuildSession, brought_up: list[str]) -> Release:
+def _write_release(session: BuildSession) -> Release:
     con, fingerprint = session.con, session.release_fingerprint()
     sandbox, snapshots, stale, since = con.execute(
         "select coalesce(bool_or(is_sandbox), false), count(snapshot_id),"
@@ -126,7 +122,6 @@ def _write_release(session: BuildSession, brought_up: list[str]) -> Release:
         )
         return Release(
             str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale),
-            brought_up=brought_up,
         )  # fmt: skip
     release_id = f"{session.as_of:%Y-%m-%d}-{fingerprint[:8]}"
     con.execute("delete from meta.releases where release_id = ?", [release_id])  # back to an earlier state on one day
@@ -138,7 +133,6 @@ def _write_release(session: BuildSession, brought_up: list[str]) -> Release:
     keep_history(con, session.files.published if session.base else None, now)
     return Release(
         release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale),
-        brought_up=brought_up,
     )  # fmt: skip
 
 
