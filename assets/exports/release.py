@@ -153,6 +153,12 @@ def replace_folder(made: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def release_of(folder: Path) -> str | None:
+    """The release that an export in a folder is of; None where there is none, or not all of it."""
+    manifest = _manifest(folder)
+    return str(manifest["release_id"]) if manifest else None
+
+
 def _manifest(folder: Path) -> dict[str, object] | None:
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

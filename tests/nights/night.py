@@ -22,7 +22,8 @@ from assets.names import PUBLISHED
 from assets.sources.register import SourceLayer, all_layers
 from pipelines.definitions import build_definitions
 from pipelines.incidents import after_run
-from pipelines.settings import LIMA, Settings
+from pipelines.run import scheduled_request
+from pipelines.settings import Settings
 from resources.notifications import Notifier
 from resources.warehouse import WarehouseFiles
 from sandbox.days.calendar import night_of
@@ -30,6 +31,7 @@ from sandbox.days.life import Life
 from sandbox.servers.app import SandboxServers
 from sandbox.serving import fill_inbox
 from sandbox.world import World
+from tests.conftest import keys_without_exports
 
 _ANSWER_EVERY = 5  # nights between two sittings of the people who answer pairs for review
 _ANSWERED = 3
@@ -127,18 +129,13 @@ class Nights:
     ) -> dg.ExecuteInProcessResult:
         """What the schedule of the day asks for, in this process."""
         definitions = build_definitions(settings, layers)
-        moment = night_of(self.day).astimezone(LIMA)
-        schedule = definitions.resolve_schedule_def("weekly_lima" if moment.weekday() == 6 else "nightly_lima")
         job = definitions.resolve_job_def("nightly")
-        graph = definitions.resolve_asset_graph()
-        keys = [k for k in job.asset_layer.selected_asset_keys if with_exports or graph.get(k).group_name != "exports"]
         with dg.DagsterInstance.ephemeral() as instance:
-            with dg.build_schedule_context(instance=instance, scheduled_execution_time=moment) as context:
-                asked = schedule.evaluate_tick(context).run_requests[0]
+            asked = scheduled_request(definitions, instance)
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
             result = job.execute_in_process(
                 instance=instance, tags=asked.tags, run_config={**asked.run_config, **quiet}, raise_on_error=False,
-                asset_selection=keys,
+                asset_selection=None if with_exports else keys_without_exports(definitions),
             )  # fmt: skip
             after_run(instance, result.dagster_run, self.data_dir, layers, Notifier.from_env({}))
         return result
