@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from assets.models import publish_release, session_of
-from assets.names import OWNERS, PUBLISHED, table_key
+from assets.names import OWNERS, PUBLISHED, raw_key, table_key
 from assets.sources.register import SourceLayer
 from dbt_like_sql.runner import load_models
 from resources.data_folder import DataFolder
@@ -16,11 +16,14 @@ from resources.warehouse import WarehouseResource
 
 
 def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:
-    """The asset that every model leads to."""
+    """The asset that every model leads to.
+
+    It depends on the sources too: in a run of some sources and this asset alone, nothing else tells Dagster to read first.
+    """
 
     @dg.asset(
         key=PUBLISHED,
-        deps=[table_key(table) for table in load_models()],
+        deps=[*(raw_key(layer) for layer in layers.values()), *(table_key(table) for table in load_models())],
         group_name="publish",
         kinds={"duckdb"},
         owners=OWNERS,

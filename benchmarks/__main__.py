@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import exports, extraction, files, ground, linkage, nightly, quality
 from benchmarks.parts import night_over_the_sandbox
 
-ALL = ("nightly", "extraction", "files", "quality", "ground", "linkage", "exports")
+ALL = ("nightly", "nights", "extraction", "files", "quality", "ground", "linkage", "exports")
 AFTER_A_NIGHT = {"quality", "linkage", "exports"}
 
 
@@ -19,6 +19,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Speed and memory of the pipeline.")
     parser.add_argument("which", nargs="*", default=list(ALL), metavar="|".join(ALL), help="all unless named")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 16.0], help="sizes of the sandbox (nightly)")
+    parser.add_argument("--nights", type=int, default=14, help="nights of a sandbox that lives (nights)")
+    parser.add_argument("--living-scale", type=float, default=0.15, help="size of that sandbox (nights)")
     parser.add_argument("--features", type=int, default=100_000, help="polygons of the ArcGIS layer (extraction)")
     parser.add_argument("--rows", type=int, default=files.ROWS, help="lines of the wide budget file (files)")
     parser.add_argument("--lines", type=int, default=quality.ROWS, help="spending lines under the suite (quality)")
@@ -48,6 +50,10 @@ def _run(name: str, asked: argparse.Namespace, night: Path) -> None:
     if name == "nightly":
         for scale in asked.scales:
             nightly.measure(scale, asked.tries, asked.night)
+    elif name == "nights":
+        from benchmarks import nights  # and Dagster, which other benchmarks do without
+
+        nights.measure(asked.nights, asked.living_scale)
     elif name == "extraction":
         extraction.measure(asked.features, asked.vertices)
     elif name == "files":

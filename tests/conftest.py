@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from filelock import FileLock
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
@@ -34,9 +35,16 @@ SMALL = 0.15  # 300 initiatives: every kind of dirt still occurs with this seed
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this session that its processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def world(shared_folder: Path) -> World:
     """A small world, made once a session."""
-    return world_at(tmp_path_factory.getbasetemp().parent / "worlds", scale=SMALL)
+    return world_at(shared_folder / "worlds", scale=SMALL)
 
 
 @pytest.fixture
@@ -89,6 +97,12 @@ class Pipeline:
             )
         return any(e.asset_key == PUBLISHED for e in self.last.get_asset_materialization_events())
 
+    def publish(self, fiscal_years: list[int] | None = None) -> bool:
+        """Read every source and publish: the same file as after `run`, whose tables have no steps of their own here, for time."""
+        keys = build_definitions(self.settings).resolve_asset_graph().get_all_asset_keys()
+        raw = sorted(key.to_user_string() for key in keys if key.path[-1].startswith("raw_"))
+        return self.run([*raw, PUBLISHED.to_user_string()], fiscal_years)
+
     def query(self, sql: str, *parameters: object) -> list[tuple]:
         with duckdb.connect(str(self.published), read_only=True) as con:
             return con.execute(sql, list(parameters)).fetchall()
@@ -138,14 +152,28 @@ def settings_for(data_dir: Path, hosts_file: Path, read_timeout: float = 10) -> 
 
 
 @pytest.fixture(scope="session")
-def good_night(world: World, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """One night over the small world in which every source answered; only looked at and copied, never run again."""
-    folder = tmp_path_factory.mktemp("good")
-    with SandboxServers(world) as servers:
-        settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
-        pipeline = Pipeline(folder / "data", servers, settings)
-        assert pipeline.run(with_exports=True), pipeline.errors()
-        assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
+def good_night(world: World, shared_folder: Path) -> Pipeline:
+    """One night over the small world in which every source answered; only looked at and copied, never run again.
+
+    The processes of a test session share it: the first that asks for it makes it.
+    """
+    folder = shared_folder / "good"
+    folder.mkdir(exist_ok=True)
+    servers, events = SandboxServers(world), folder / "events.json"
+    with FileLock(folder / "lock"):
+        pipeline = Pipeline(folder / "data", servers, settings_for(folder / "data", folder / "hosts.json"))
+        if not events.exists():
+            shutil.rmtree(folder / "data", ignore_errors=True)
+            with servers:
+                servers.write_hosts(folder / "hosts.json")
+                assert pipeline.run(with_exports=True), pipeline.errors()
+            assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
+            assert pipeline.last is not None
+            events.write_text(dg.serialize_value([pipeline.last.dagster_run, *pipeline.last.all_events]))
+        else:
+            run, *seen = dg.deserialize_value(events.read_text())
+            job = build_definitions(pipeline.settings).resolve_job_def("nightly")
+            pipeline.last = dg.ExecuteInProcessResult(seen, run, None, job)
     return pipeline
 
 

@@ -63,7 +63,7 @@ def reasons(pipeline: Pipeline, record: str) -> list[str]:
 def test_a_renamed_layer_keeps_the_last_good_snapshot(make_pipeline: MakePipeline, own_world: World) -> None:
     services = with_layer(SERVICES, RECOVERY, name="Seguimiento a la restauración")
     second = make_pipeline(own_world, services=services, after_a_good_night=True)
-    assert second.run(), "the run goes on with the last good snapshot"
+    assert second.publish(), "the run goes on with the last good snapshot"
     message = str(second.check_metadata("raw_minam__recovery_areas", CHECK)["failures"])
     assert "no layer matches" in message
     assert "Seguimiento a la restauración" in message, "the error names what the service has"
@@ -90,7 +90,7 @@ def test_duplicate_object_ids_are_refused(make_pipeline: MakePipeline, own_world
     frame = pl.read_parquet(own_world.layers / "minam_polygons.parquet")
     change_feature(own_world, "minam_polygons", 5, OBJECTID=frame["OBJECTID"][4])
     second = make_pipeline(own_world, after_a_good_night=True)
-    assert second.run()
+    assert second.publish()
     message = str(second.check_metadata("raw_minam__recovery_areas", CHECK)["failures"])
     assert "1 object ids occur more than once" in message
     assert second.query(
@@ -237,7 +237,7 @@ def test_an_answer_that_is_not_whole_is_refused(make_pipeline: MakePipeline, own
     pipeline = make_pipeline(own_world, after_a_good_night=True)
     figures = pipeline.query("select sum(geometry_ha), sum(net_ha), count(*) from areas")
     pipeline.servers.faults.by_path["Restauracion/MapServer/0/query"] = one_short
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert "the answer is not whole" in str(pipeline.check_metadata("raw_serfor__restoration_areas", CHECK)["failures"])
     assert pipeline.failed_checks()[f"raw_serfor__restoration_areas:{CHECK}"] == "ERROR"
     assert pipeline.query("select sum(geometry_ha), sum(net_ha), count(*) from areas") == figures
@@ -245,7 +245,7 @@ def test_an_answer_that_is_not_whole_is_refused(make_pipeline: MakePipeline, own
         "select is_stale, last_good_at < last_failed_at from quality.source_status where source = 'serfor.restoration_areas'"
     ) == [(True, True)]
     pipeline.servers.faults.by_path.clear()
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert pipeline.query("select bool_or(is_stale) from quality.source_status") == [(False,)], (
         "it comes back by itself"
     )
@@ -262,7 +262,7 @@ def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
     pieces += ["ig_provincia", "ig_departamento", "-Gasto.csv", "-Gasto-Mensual.csv"]
     for piece in pieces:
         pipeline.servers.faults.by_path[piece] = lambda *_: Response(status_code=404)
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     stale, since = pipeline.query("select stale_sources, stale_since from meta.releases")[0]
     assert set(stale) == set(silent)
     assert all("never read" in text for text in since)
@@ -271,5 +271,5 @@ def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
     assert pipeline.query("select count(*) from areas")[0][0] > 100
     assert pipeline.query("select count(*) from spending")[0][0] > 100
     pipeline.servers.faults.by_path.clear()
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert pipeline.query("select count(*) > 0 from core.protected_areas") == [(True,)], "it comes when it comes"

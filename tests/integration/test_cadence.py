@@ -85,7 +85,7 @@ def test_a_source_that_failed_is_asked_again_the_next_night(make_pipeline: MakeP
     now = dt.datetime.now(dt.UTC)
     assert not is_due(store, layer, None, now)
     pipeline.servers.faults.by_path["sernanp"] = lambda request, response: Response(status_code=503)
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert is_due(store, layer, None, now)
 
 
@@ -93,7 +93,7 @@ def test_a_source_that_is_silent_for_weeks_is_overdue(make_pipeline: MakePipelin
     pipeline = make_pipeline(world, after_a_good_night=True)
     older(pipeline, 40)
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     failed = pipeline.failed_checks()
     assert failed["raw_ferm__initiatives:last_good_answer_is_not_overdue"] == "WARN"
     assert not [name for name in failed if "overdue" in name and "ferm" not in name]

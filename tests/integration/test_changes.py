@@ -39,7 +39,7 @@ def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own
     assert first.query("select count(*) from marts.changes_since_last_release where change_kind = 'revised'") == [(0,)]
     raise_accrued(own_world, 2022, 125_000)
     second = make_pipeline(own_world, data_dir=first.data_dir)
-    assert second.run(), second.errors()
+    assert second.publish(), second.errors()
     rows = second.query(
         "select record_key, measure, fiscal_year, is_closed_year, change_kind, difference, unit"
         " from marts.changes_since_last_release where subject = 'spending'"
@@ -73,7 +73,7 @@ def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeli
     gone = sorted(alone)[0]
     frame.filter(pl.col("COD_INIC") != gone).write_parquet(path)
     second = make_pipeline(own_world, data_dir=first.data_dir)
-    assert second.run(), second.errors()
+    assert second.publish(), second.errors()
     kinds = second.query(
         "select change_kind, count(distinct record_key) from marts.changes_since_last_release"
         " where subject = 'initiatives' group by all"
@@ -81,7 +81,7 @@ def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeli
     assert dict(kinds).get("removed") == 1
     frame.write_parquet(path)
     third = make_pipeline(own_world, data_dir=first.data_dir)
-    assert third.run(), third.errors()
+    assert third.publish(), third.errors()
     kinds = third.query(
         "select change_kind, count(distinct record_key) from marts.changes_since_last_release"
         " where subject = 'initiatives' group by all"
@@ -134,7 +134,7 @@ def moved(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathF
     with SandboxServers(changed) as servers:
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
         pipeline = Pipeline(folder / "data", servers, settings)
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
     return pipeline
 
 

@@ -283,7 +283,7 @@ def test_a_year_by_mail_beside_the_years_of_the_server(good_night: Pipeline, wor
         settings = Settings(tmp_path / "data", servers.write_hosts(tmp_path / "hosts.json"), 2026, 5, 10, 2)
         pipeline = Pipeline(tmp_path / "data", servers, settings)
         before = pipeline.query(BY_YEAR)
-        assert pipeline.run(fiscal_years=[2025]), pipeline.errors()
+        assert pipeline.publish(fiscal_years=[2025]), pipeline.errors()
         assert f"raw_mef__budget_execution:{CHECK}" not in pipeline.failed_checks()
         assert pipeline.query(BY_YEAR)[:-1] == before
         assert pipeline.query(BY_YEAR)[-1] == (2026, *before[-1][1:])
@@ -296,6 +296,6 @@ def test_a_year_by_mail_beside_the_years_of_the_server(good_night: Pipeline, wor
         )
         assert pipeline.query(status, BUDGET.source) == [(False, False)]
         path.unlink()
-        assert pipeline.run(fiscal_years=[2025]), pipeline.errors()
+        assert pipeline.publish(fiscal_years=[2025]), pipeline.errors()
         assert pipeline.query(BY_YEAR) == before
         assert pipeline.query(status, BUDGET.source) == [(True, True)], "the server has none, and says so"

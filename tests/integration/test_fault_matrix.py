@@ -87,7 +87,7 @@ def _run(rows: list[Row], good: Pipeline, world: World, folder: Path) -> Night:
             }
             settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"), READ_TIMEOUT)
             pipeline = Pipeline(folder / "data", servers, settings)
-            return Night(pipeline, rows, pipeline.run(), acted)
+            return Night(pipeline, rows, pipeline.publish(), acted)
 
 
 def _noting(acted: dict[str, list[float]], name: str, fault: Fault) -> Fault:

@@ -44,7 +44,7 @@ def two_releases(make_pipeline: MakePipeline, own_world: World) -> tuple[Pipelin
         HA_META=pl.when(pl.col("COD_INIC") == revised).then(pl.col("HA_META") + 5).otherwise(pl.col("HA_META"))
     ).write_parquet(path)
     later = make_pipeline(own_world, data_dir=night.data_dir)
-    assert later.run(), later.errors()
+    assert later.publish(), later.errors()
     return later, before, gone
 
 
@@ -87,7 +87,7 @@ def test_a_file_of_a_version_before_history_is_carried_on(make_pipeline: MakePip
         con.execute("drop schema history cascade")
         con.execute("alter table marts.progress_to_targets drop column progress_year")
         con.execute("update meta.model_states set fingerprint = 'older'")
-    assert night.run(), night.errors()
+    assert night.publish(), night.errors()
     today = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)
     for name, (table, columns) in ASKED.items():
         assert rows(night, f"select {columns} from {name}_as_of('{today:%Y-%m-%d}')") == rows(

@@ -43,7 +43,7 @@ def pipeline(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with SandboxServers(world) as servers:
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
         run = Pipeline(folder / "data", servers, settings)
-        assert run.run(), run.errors()
+        assert run.publish(), run.errors()
         yield run
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_read_gets_an_answer_too_and_stops_nothing(pipelin
 def test_an_answer_that_would_say_the_same_is_not_written_again(pipeline: Pipeline) -> None:
     answers = [answer_path(p) for p in Inbox(pipeline.data_dir / "inbox").submissions().values()]
     before = [path.stat().st_mtime_ns for path in answers]
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert [path.stat().st_mtime_ns for path in answers] == before
     assert len(Inbox(pipeline.data_dir / "inbox").submissions()) == 7, "an answer is no submission"
 
@@ -137,7 +137,7 @@ def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: P
         latitud=pl.when(swapped).then("longitud").otherwise("latitud"),
     )
     path.write_text(frame.write_csv(separator=";"), encoding="utf-8-sig")
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert by_institution(pipeline)["ong_tierra"][0] == 3
     assert cells(answer_path(path), "Por corregir")[1:] == []
 
@@ -151,7 +151,7 @@ def test_a_file_dropped_for_a_source_serves_while_its_server_fails(pipeline: Pip
     _export(world, folder / "sniffs.gpkg")
     pipeline.servers.faults.by_path["Servicios_OGC/Restauracion"] = lambda *_: Response(status_code=503)
     try:
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
         assert pipeline.query("select is_stale from quality.source_status where source = ?", layer) == [(False,)]
         after = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
         assert after[0][0] == before[0][0]
@@ -242,7 +242,7 @@ def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> 
 
 def test_what_a_run_has_read_is_asked_for_by_no_sensor(pipeline: Pipeline) -> None:
     """As the first `make ui` after `make run`: a sensor that remembers nothing itself."""
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     folder = pipeline.data_dir / "inbox"
     sensor = inbox_sensor(folder, all_layers(), [], LAST_FISCAL_YEAR)
     assert len(Inbox(folder).states()) > 5

@@ -45,7 +45,7 @@ def test_a_person_is_obeyed_for_ever_and_every_change_of_id_is_told(make_pipelin
     folder = night.data_dir / "linkage"
     fill_in(folder, linked, "distinta")
     fill_in(folder, join, "misma")  # type: ignore[arg-type]
-    assert night.run(), night.errors()
+    assert night.publish(), night.errors()
     after = initiative_of(night, *linked, alone)
     assert after[0] == after[2] != after[1]
     told = night.query(
@@ -60,7 +60,7 @@ def test_a_person_is_obeyed_for_ever_and_every_change_of_id_is_told(make_pipelin
     assert reasons[alone].startswith("decisión de una persona: es la misma")
     for path in (folder / TO_REVIEW, folder / DECISIONS):
         path.unlink()
-    assert night.run(), night.errors()
+    assert night.publish(), night.errors()
     assert initiative_of(night, *linked, alone) == after, "the files are a door; the memory is the warehouse"
     assert pl.read_csv(folder / DECISIONS).height == 2
 

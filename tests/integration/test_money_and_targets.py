@@ -176,7 +176,7 @@ def test_an_investment_on_269_rows_is_one_and_its_money_too(make_pipeline: MakeP
     copies = pl.concat([one] * 268).with_columns(UBIGEO=pl.Series(districts))
     pl.concat([frame, copies]).write_csv(path, include_bom=True, quote_style="always")
     later = make_pipeline(own_world, data_dir=night.data_dir)
-    assert later.run(), later.errors()
+    assert later.publish(), later.errors()
     assert later.query("select row_count from core.investments where cui = ?", cui) == [(269,)]
     assert later.query("select count(*), sum(viable_cost_pen) from core.investments") == costs
     assert later.query("select sum(accrued_pen) from core.initiative_spending where cui = ?", cui) == [(paid,)]

@@ -45,7 +45,7 @@ def test_a_reader_keeps_the_old_answer_through_a_whole_run(make_pipeline: MakePi
     assert "(" in before
     drop_rows(own_world, "minam_polygons", 0.95)
     again = make_pipeline(own_world, data_dir=pipeline.data_dir)  # new servers, which read the changed layer
-    assert again.run(), again.errors()
+    assert again.publish(), again.errors()
     reader.stdin.write("\n")
     reader.stdin.flush()
     assert reader.stdout.readline() == before

@@ -67,14 +67,14 @@ def trip(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFa
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
         pipeline = Pipeline(folder / "data", servers, settings)
         fill(path, BROKEN, UNREADABLE)
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
         answer = answer_path(path)
         first, accepted = sheet(answer, "Por corregir"), sheet(answer, "Aceptadas")
         held = pipeline.query(
             "select rule_id, opened_on from quality.quarantine where reporting_institution = 'gore_prueba' order by all"
         )
         fill(path, {}, {})
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
         assert not pipeline.errors()
         yield Trip(pipeline, first, accepted, held, sheet(answer, "Por corregir"), sheet(answer, "Aceptadas"))
 

@@ -66,7 +66,7 @@ def mixed(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathF
     with SandboxServers(World(folder / "world")) as servers:
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
         pipeline = Pipeline(folder / "data", servers, settings)
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
         yield pipeline
 
 
@@ -94,7 +94,7 @@ def test_raw_of_the_version_before_is_made_again_and_never_read_with_its_own_num
         pq.write_table(pq.ParquetFile(path).read().drop_columns([ROW_COLUMN]), path)
         assert not Lake.has_row_numbers(path)
     monkeypatch.setattr(inputs, "_READER_VERSION", "as after an update")
-    assert mixed.run(fiscal_years=[2025]), mixed.errors()
+    assert mixed.publish(fiscal_years=[2025]), mixed.errors()
     assert sum(Lake.has_row_numbers(path) for path in old) == 8, "one for each year that stands"
     for year in YEARS:
         assert wrong_rows(mixed, year) == []

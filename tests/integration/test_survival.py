@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_spares_what_is_there(
 def test_too_little_room_is_said_before_anything_begins(make_pipeline: MakePipeline, world: World) -> None:
     pipeline = make_pipeline(world)
     object.__setattr__(pipeline.settings, "min_free_mb", 10**9)
-    assert not pipeline.run()
+    assert not pipeline.publish()
     assert "nothing was begun" in pipeline.errors()
     assert not (pipeline.data_dir / "snapshots").exists()
 
@@ -235,12 +235,12 @@ def test_a_run_that_waited_long_enough_steps_aside(make_pipeline: MakePipeline, 
     object.__setattr__(pipeline.settings, "lock_wait_seconds", 0.2)
     lock = RunLock(pipeline.data_dir)
     lock.acquire(0, "a test")
-    assert not pipeline.run()
+    assert not pipeline.publish()
     assert "steps aside" in pipeline.errors()
     assert "a test, process" in pipeline.errors()
     lock.release()
     assert (pipeline.data_dir / LOCK).exists()
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
 
 
 # -- damage -------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_a_damaged_published_file_is_named_and_mended_from_the_last_release(
     flip(pipeline.published)
     files = WarehouseFiles(pipeline.data_dir / "warehouse")
     assert files.damage(pipeline.published) == "its checksum is that of no release"
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert files.damage(pipeline.published) is None
     assert contents(pipeline.published) == before
     assert pipeline.published.with_suffix(".damaged").exists()
@@ -274,7 +274,7 @@ def test_with_no_release_left_a_damaged_file_stops_the_run(make_pipeline: MakePi
     flip(pipeline.published)
     for release in (pipeline.data_dir / "warehouse" / "releases").glob("*.duckdb"):
         flip(release)
-    assert not pipeline.run()
+    assert not pipeline.publish()
     assert "put back a backup" in pipeline.errors()
     with pytest.raises(CorruptWarehouse):
         WarehouseFiles(pipeline.data_dir / "warehouse").mend()
@@ -287,7 +287,7 @@ def test_a_half_written_lake_file_is_made_again_from_its_snapshot(make_pipeline:
     for path in halves:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert not Lake.is_whole(path)
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert {path: digest(path) for path in halves} == whole
 
 
@@ -302,7 +302,7 @@ def test_a_damaged_snapshot_is_fetched_again_and_meanwhile_its_rows_stand(
         flip(blob)
     damaged = store.remove_damaged()
     assert {error.sha256 for error in damaged} == {blob.stem for blob in blobs}
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     everything_holds(pipeline.data_dir)
     assert contents(pipeline.published) == before
 
@@ -324,7 +324,7 @@ def test_with_snapshot_and_lake_damaged_and_the_server_down_the_snapshot_before_
     Lake(pipeline.data_dir / "lake").path(source, None, second.snapshot_id).unlink()
     flip(store.blob_path(second.parts[0].sha256))
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     standing = store.current(source)
     assert standing is not None
     assert standing.snapshot_id == first.snapshot_id
@@ -346,7 +346,7 @@ def test_torn_lines_of_ledgers_are_passed_over_and_damaged_manifests_written_aga
     whole = [json.loads(path.read_text())["parts"] for path in torn]
     for path in torn:
         path.write_bytes(path.read_bytes()[:200])
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     for ledger in ledgers:
         last = json.loads(ledger.read_text().splitlines()[-1])
         assert last["outcome"] == ("new" if ledger in ledgers[::3] else "unchanged"), ledger
@@ -365,12 +365,12 @@ def test_a_clock_that_goes_back_a_year_does_not_turn_the_order_of_releases(
     path = own_world.files / "ferm.json"
     path.write_text(path.read_text().replace("Restaura", "Recupera", 1))
     with time_machine.travel(dt.datetime(2025, 12, 31, 23, 59, 58, tzinfo=dt.UTC)):
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
     releases = pipeline.query("select release_id, published_at from meta.releases order by published_at")
     assert releases[0][0] == before
     assert len(releases) == 2
     assert releases[1][1] > first
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert pipeline.query("select count(*) from meta.releases") == [(2,)] or pipeline.query(
         "select count(*) from meta.releases"
     ) == [(3,)]
@@ -381,7 +381,7 @@ def test_a_run_across_midnight_and_new_year_has_one_day(make_pipeline: MakePipel
     path = own_world.files / "ferm.json"
     path.write_text(path.read_text().replace("Restaura", "Recupera", 1))
     with time_machine.travel(dt.datetime(2027, 1, 1, 4, 59, 57, tzinfo=dt.UTC)):  # three seconds to midnight in Lima
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
     release, as_of, published = pipeline.query(
         "select release_id, as_of, published_at from meta.releases order by published_at"
     )[-1]

@@ -30,7 +30,7 @@ def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pipeline = Pipeline(
             folder / "data", servers, settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"), 60)
         )
-        assert pipeline.run(), pipeline.errors()
+        assert pipeline.publish(), pipeline.errors()
         yield pipeline
 
 
@@ -177,7 +177,7 @@ def test_the_same_input_gives_the_same_tables(night: Pipeline, tmp_path: Path) -
         shutil.copytree(night.data_dir / kept, tmp_path / "data" / kept)
     hosts = night.servers.write_hosts(tmp_path / "hosts.json")
     again = Pipeline(tmp_path / "data", night.servers, settings_for(tmp_path / "data", hosts, 60))
-    assert again.run(), again.errors()
+    assert again.publish(), again.errors()
     first = digests(night)
     assert digests(again) == first
     assert len(first) > 15

@@ -47,7 +47,7 @@ def told(path: Path) -> dict[str, object]:
 
 
 def after(pipeline: Pipeline) -> Night:
-    assert pipeline.run(), pipeline.errors()
+    assert pipeline.publish(), pipeline.errors()
     assert not pipeline.errors()
     inbox = pipeline.data_dir / "inbox"
     return Night(

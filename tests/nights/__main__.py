@@ -1,6 +1,6 @@
 """`make nights`: night after night over a sandbox that lives, stopping at the first broken promise.
 
-Belongs here: the command and its table. Does not: running a night (night.py) or what must hold after it (promises.py).
+Belongs here: the command and its table. Does not: running nights and checking their promises (series.py).
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import gc
 import logging
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from sandbox.days.calendar import date_of
 from sandbox.world import DEFAULT_SEED
 from tests.nights.night import Night, Nights
-from tests.nights.promises import Memory, broken_promises
+from tests.nights.series import checked_nights
 
 HEAD = "| night | at the sources | servers | release | changes told | initiatives | net ha | accrued S/ | quarantine | checks failing | run s | promises s |"
 
@@ -36,14 +35,12 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     gc.set_threshold(100_000, 50, 100)
     shutil.rmtree(arguments.folder, ignore_errors=True)
-    memory, broken = Memory(), []
+    checked = None
     print(f"seed {arguments.seed}, scale {arguments.scale:g}\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}")
     with Nights(arguments.folder, arguments.seed, arguments.scale) as nights:
-        while not broken and nights.day + 1 < arguments.nights:
-            night = nights.next()
-            began = time.perf_counter()
-            broken = broken_promises(night, memory)
-            print(line(night, time.perf_counter() - began), flush=True)
+        for checked in checked_nights(nights, arguments.nights):
+            print(line(checked.night, checked.seconds), flush=True)
+    broken = checked.broken if checked else []
     for promise in broken:
         print(f"BROKEN {promise}")
     print(f"\n{nights.day + 1} nights, " + ("a promise broke" if broken else "all promises held"))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.nights import summary
 from sandbox.days.life import Life
 from sandbox.world import DEFAULT_SEED, World, world_at
 from tests.conftest import digest
-from tests.nights.night import Night, Nights
-from tests.nights.promises import Memory, broken_promises
+from tests.nights.night import Nights
+from tests.nights.series import CheckedNight, checked_nights
 
 NIGHTS, SCALE = 7, 0.1
 pytestmark = pytest.mark.timeout(1_800)  # the whole series counts for the first test that asks for it
@@ -19,16 +20,17 @@ pytestmark = pytest.mark.timeout(1_800)  # the whole series counts for the first
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple]]:
     """What was seen night by night; the promises held, or this fails."""
-    memory, seen = Memory(), {"stale": [], "reasons": [], "years": [], "decisions": [], "submissions": []}
+    seen: dict[str, list[tuple]] = {
+        name: [] for name in ("stale", "reasons", "years", "decisions", "submissions", "checked")
+    }
     with Nights(tmp_path_factory.mktemp("nights"), DEFAULT_SEED, SCALE) as nights:
-        for _ in range(NIGHTS):
-            night = nights.next()
-            assert broken_promises(night, memory) == []
-            look(night, seen)
+        for checked in checked_nights(nights, NIGHTS):
+            assert checked.broken == []
+            look(checked, seen)
     return seen
 
 
-def look(night: Night, seen: dict[str, list[tuple]]) -> None:
+def look(checked: CheckedNight, seen: dict[str, list[tuple]]) -> None:
     asked = {
         "stale": "select source from quality.source_status where is_stale",
         "reasons": "select distinct reason from marts.changes_since_last_release",
@@ -37,7 +39,8 @@ def look(night: Night, seen: dict[str, list[tuple]]) -> None:
         "submissions": "select distinct layer_name from core.areas where source = 'submissions'",
     }
     for name, query in asked.items():
-        seen[name].append(tuple(sorted(row[0] for row in night.rows(query))))
+        seen[name].append(tuple(sorted(row[0] for row in checked.night.rows(query))))
+    seen["checked"].append((checked,))
 
 
 def test_the_promises_held_on_a_revision_a_withdrawal_and_new_records(series: dict[str, list[tuple]]) -> None:
@@ -67,6 +70,16 @@ def test_the_promises_held_when_submissions_came_and_were_corrected_and_withdraw
     assert "gore_tacna--bofedales.kmz" not in nights[5], "withdrawn on day 5"
     assert "gore_cusco--bofedales_02.geojson" not in nights[1]
     assert "gore_cusco--bofedales_02.geojson" in nights[2]
+
+
+def test_the_benchmark_of_nights_tells_the_first_from_those_with_news(series: dict[str, list[tuple]]) -> None:
+    """What `python -m benchmarks nights` prints, of these nights."""
+    head, first, *later = summary([checked for (checked,) in series["checked"]])
+    assert head.split() == ["kind", "nights", "run", "s", "ratio", "promises", "s", "stored", "kB"]
+    assert first.split()[:2] == ["first", "1"]
+    assert first.split()[3] == "1.00"
+    assert later[0].startswith("new release")
+    assert sum(int(line.split()[2]) for line in later) == NIGHTS - 1
 
 
 # -- the world ---------------------------------------------------------------------------------------------
