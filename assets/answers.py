@@ -7,8 +7,9 @@ No Dagster.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ import xlsxwriter
 
 from expectations.contracts import read_contract
 from resources.inbox import WITHDRAW_FOLDER, Inbox, answer_path
+from resources.shared_folders import replace_file
+
+logger = logging.getLogger(__name__)
 
 Lines = list[tuple[str, str | float]]  # label and value
 
@@ -143,7 +147,7 @@ _NEVER_CAME: Lines = [
 def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
     """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission."""
     state_path = inbox.folder / _STATE
-    before: dict[str, str] = json.loads(state_path.read_text()) if state_path.exists() else {}
+    before = _told_before(state_path)
     answered = dict(before)
     came: dict[str, dict[str, int]] = {}
     with duckdb.connect(str(published), read_only=True) as con:
@@ -164,10 +168,16 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
                 facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
                 _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
     if answered != before:
-        scratch = state_path.with_suffix(".part")
-        scratch.write_text(json.dumps(answered, indent=1))
-        os.replace(scratch, state_path)
+        replace_file(state_path, json.dumps(answered, indent=1).encode())
     return came
+
+
+def _told_before(path: Path) -> dict[str, str]:
+    """What the last answers said; nothing where that cannot be read: then each is written again."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _answer(
@@ -180,9 +190,17 @@ def _answer(
 ) -> None:
     """Write an answer that would say something else than the last one of this name."""
     content = hashlib.sha256("\0".join(facts).encode()).hexdigest()
-    if answered.get(name) != content or not answer_path(path).exists():
-        _write(answer_path(path), lines, sheets)
-        answered[name] = content
+    target = answer_path(path)
+    if answered.get(name) == content and target.is_file() and not target.is_symlink():
+        return
+    try:
+        replace_file(target, _workbook(lines, sheets))
+    except (
+        OSError
+    ) as error:  # a folder that cannot be written costs its institution the answer, and nobody else anything
+        logger.warning("the answer %s cannot be written: %s", target.name, error.strerror)
+        return
+    answered[name] = content
 
 
 def _withdrawn(con: duckdb.DuckDBPyConnection, submission: str, *, is_there: bool) -> Lines:
@@ -268,10 +286,12 @@ def _summary(name: str, error: str | None, release: str, accepted: int, rejected
     return lines
 
 
-def _write(path: Path, lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> None:
-    """The workbook, in one step: nobody opens half of it."""
-    scratch = path.with_name(f".{path.name}.part")
-    with xlsxwriter.Workbook(str(scratch), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+def _workbook(lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> bytes:
+    """An answer as a workbook."""
+    written = io.BytesIO()
+    with xlsxwriter.Workbook(
+        written, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    ) as book:
         bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
         sheet = book.add_worksheet("Resumen")
         sheet.set_column(0, 0, 34)
@@ -285,4 +305,4 @@ def _write(path: Path, lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> None
                 book, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
                 column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer", "por_mejorar"}},
             )  # fmt: skip
-    os.replace(scratch, path)
+    return written.getvalue()

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from resources.shared_folders import replace_file
 from resources.tables import TABLES
 from resources.vectors import ARCHIVES, READABLE
 
@@ -25,6 +26,7 @@ ANSWER_SUFFIX = ".respuesta.xlsx"
 SOURCES_FOLDER = "fuentes"
 WITHDRAW_FOLDER = "retirar"
 _READ = ".leido.json"  # what the last run read, folder by folder
+_LONGEST = 100  # letters of a submission's name
 
 
 class Inbox:
@@ -47,7 +49,11 @@ class Inbox:
 
     @staticmethod
     def _is_institution(folder: Path) -> bool:
-        return folder.name not in {SOURCES_FOLDER, WITHDRAW_FOLDER} and not folder.is_symlink()
+        return (
+            folder.name not in {SOURCES_FOLDER, WITHDRAW_FOLDER}
+            and not folder.name.startswith(".")
+            and not folder.is_symlink()
+        )
 
     def source_folder(self, source: str) -> Path:
         """Where files in place of a source's server lie."""
@@ -97,9 +103,7 @@ class Inbox:
 
         now = {f: s for f, s in known.items() if not was_read(f)} | {f: s for f, s in states.items() if was_read(f)}
         if now != known:
-            scratch = self.folder / f"{_READ}.part"
-            scratch.write_text(json.dumps(now, indent=1, ensure_ascii=False), encoding="utf-8")
-            os.replace(scratch, self.folder / _READ)
+            replace_file(self.folder / _READ, json.dumps(now, indent=1, ensure_ascii=False).encode())
 
 
 def answer_path(submission: Path) -> Path:
@@ -129,8 +133,29 @@ def _is_ours_or_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$")) or path.name.endswith((ANSWER_SUFFIX, ".part", ".tmp", ".crdownload"))
 
 
+def plain_name(institution: str, file: str) -> str:
+    """Folder and file as they were all named before 2026-11-27: two of them can share one name."""
+    return f"{_slug(institution)}--{_slug(file)}"
+
+
 def _partition(institution: Path, file: Path) -> str:
-    return f"{_slug(institution.name)}--{_slug(file.name)}"
+    """The name of a submission: safe as the name of a folder, and no other file's.
+
+    Folder and file as they are where they are safe; otherwise shortened, and told apart by a digest of the exact names.
+    """
+    exact = f"{institution.name}--{file.name}"
+    if (
+        plain_name(institution.name, file.name) == exact
+        and len(exact) <= _LONGEST
+        and ".." not in exact
+        and exact[0] != "."
+    ):
+        return exact
+    digest = hashlib.sha256(os.fsencode(f"{institution.name}/{file.name}")).hexdigest()[:8]
+    kept = [
+        re.sub(r"[.-]{2,}", "-", _slug(text)).strip(".-")[:40].strip(".-") for text in (institution.name, file.stem)
+    ]
+    return f"{kept[0] or 'sin_nombre'}--{kept[1] or 'sin_nombre'}-{digest}{file.suffix.lower()[:8]}"
 
 
 def _slug(text: str) -> str:

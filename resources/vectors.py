@@ -5,7 +5,10 @@ Belongs here: turning such a file into rows of text and WKB in EPSG:4326. Does n
 
 from __future__ import annotations
 
+import ctypes
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,17 +23,38 @@ from resources.archives import save, unpack
 from resources.errors import BrokenFile, UnexpectedFormat, UnsafeXml, WrongReference
 
 ARCHIVES = {".zip", ".rar", ".kmz"}
-READABLE = {".gpkg", ".shp", ".kml", ".geojson", ".json", ".gml"}
+# the only drivers of GDAL that may open a file of each suffix: left to itself it chooses by content, and some open other files
+DRIVERS = {
+    ".gpkg": ("GPKG",),
+    ".shp": ("ESRI Shapefile",),
+    ".kml": ("LIBKML", "KML"),
+    ".geojson": ("GeoJSON",),
+    ".json": ("GeoJSON", "ESRIJSON"),
+    ".gml": ("GML",),
+}
+READABLE = set(DRIVERS)
+_BEGINS = {
+    ".gpkg": b"SQLite format 3\0",
+    ".shp": b"\x00\x00\x27\x0a",
+    ".kml": b"<",
+    ".gml": b"<",
+    ".geojson": b"{",
+    ".json": b"{",
+}
 _XML = {".kml", ".gml"}
 _WGS84 = CRS.from_epsg(4326)
 
 
-def read_bytes(source: str, body: bytes, suffix: str) -> pl.DataFrame:
-    """Rows of a small file that is in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"features{suffix}"
-        path.write_bytes(body)
-        return read_file(source, path, path.name)
+def keep_drivers() -> None:
+    """Unregister every driver of GDAL but those of READABLE, in this process and for good."""
+    path = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgdal" in line)
+    gdal, kept = ctypes.CDLL(path), {name for names in DRIVERS.values() for name in names}
+    gdal.GDALGetDriver.restype = ctypes.c_void_p
+    gdal.GDALGetDriverShortName.restype = ctypes.c_char_p
+    for number in reversed(range(gdal.GDALGetDriverCount())):
+        driver = ctypes.c_void_p(gdal.GDALGetDriver(number))
+        if gdal.GDALGetDriverShortName(driver).decode() not in kept:
+            gdal.GDALDeregisterDriver(driver)
 
 
 def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
@@ -54,18 +78,38 @@ def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
 
 def read_file(source: str, path: Path, name: str) -> pl.DataFrame:
     """Rows of one unpacked file: attributes as text, WKB `geometry` in EPSG:4326, two-dimensional."""
-    if path.suffix.lower() not in READABLE:
+    suffix = path.suffix.lower()
+    if suffix not in READABLE:
         raise UnexpectedFormat(source, f"one of {sorted(READABLE | ARCHIVES)}", f"{name}")
-    if path.suffix.lower() in _XML:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \r\n\t").startswith(_BEGINS[suffix]):
+        raise UnexpectedFormat(source, f"what the name {name} says, a {suffix} file", f"bytes that begin {head[:24]!r}")
+    if suffix in _XML:
         _refuse_unsafe_xml(source, path, name)
     try:
         held = pyogrio.list_layers(path)
+        driver = pyogrio.read_info(path, layer=held[0][0])["driver"] if len(held) else DRIVERS[suffix][0]
+        if driver not in DRIVERS[suffix]:
+            raise UnexpectedFormat(
+                source, f"what the name {name} says, a {suffix} file", f"one that is read as {driver}"
+            )
         layers = [str(layer) for layer, kind in held if kind is not None] or [str(layer) for layer, _ in held[:1]]
+        if suffix == ".gpkg" and (views := _views(path) & set(layers)):
+            raise UnexpectedFormat(
+                source, f"tables in {name}", f"the view {sorted(views)[0]!r}; save it as a layer of its own"
+            )
         frames = [_read_layer(source, path, layer, name) for layer in layers]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
-        raise BrokenFile(source, name, str(error)) from error
+        raise BrokenFile(source, name, str(error).replace(str(path), name)) from error
     kept = [f for f in frames if not f.is_empty()]
     return pl.concat(kept, how="diagonal") if kept else pl.DataFrame()
+
+
+def _views(geopackage: Path) -> set[str]:
+    """Views of a GeoPackage: SQL of the file's author, which could run for ever."""
+    with closing(sqlite3.connect(geopackage)) as con:
+        return {str(row[0]) for row in con.execute("select name from sqlite_master where type = 'view'")}
 
 
 def _read_layer(source: str, path: Path, layer: str, name: str) -> pl.DataFrame:

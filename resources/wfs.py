@@ -19,8 +19,8 @@ import polars as pl
 import shapely
 from defusedxml import DefusedXmlException, ElementTree
 
-from resources import vectors
 from resources.arcgis import Fetched, check_whole
+from resources.cage import CAGE, DOWNLOAD
 from resources.errors import (
     ColumnsMissing,
     LayerChanged,
@@ -202,7 +202,7 @@ def read_page(source: str, body: bytes) -> pl.DataFrame:
     """One page, GeoJSON or GML, as properties in text and WKB `geometry`."""
     if body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
         parse_xml(source, body)  # refuses what is unsafe before GDAL sees it
-        return vectors.read_bytes(source, body, ".gml")
+        return CAGE.read("vectors", source, body, "page.gml", DOWNLOAD)
     try:
         collection = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
-from assets.names import PUBLISHED
+from assets.names import ANSWERS, PUBLISHED
 from assets.sources.register import SourceLayer, all_layers
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
@@ -98,10 +98,10 @@ class Pipeline:
         return any(e.asset_key == PUBLISHED for e in self.last.get_asset_materialization_events())
 
     def publish(self, fiscal_years: list[int] | None = None) -> bool:
-        """Read every source and publish: the same file as after `run`, whose tables have no steps of their own here, for time."""
+        """Read every source, publish and answer submissions: the same file as after `run`, whose tables have no steps of their own here, for time."""
         keys = build_definitions(self.settings).resolve_asset_graph().get_all_asset_keys()
         raw = sorted(key.to_user_string() for key in keys if key.path[-1].startswith("raw_"))
-        return self.run([*raw, PUBLISHED.to_user_string()], fiscal_years)
+        return self.run([*raw, PUBLISHED.to_user_string(), ANSWERS.to_user_string()], fiscal_years)
 
     def query(self, sql: str, *parameters: object) -> list[tuple]:
         with duckdb.connect(str(self.published), read_only=True) as con:

@@ -9,23 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 
 import polars as pl
 
 from assets.sources.register import SourceLayer
 from assets.sources.submissions import SHEETS, to_template
-from resources import arcgis, consulta_amigable, json_api, tables, vectors, wfs
+from resources import arcgis, consulta_amigable, json_api, tables, wfs
 from resources.arcgis import ArcGIS
+from resources.cage import CAGE, DOWNLOAD, SUBMISSION
 from resources.downloads import Downloads
-from resources.errors import BrokenFile, UnexpectedFormat
+from resources.errors import UnexpectedFormat
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import ROW_COLUMN, CsvShape, Lake
+from resources.shared_folders import LARGEST_SUBMISSION, open_file
 from resources.snapshots import DROPPED, Draft, Manifest, Part, SnapshotStore
 
 FILE = "file"  # in `parameters` of a snapshot
+LARGEST_DROPPED = 64 << 30  # bytes; a year of the budget has 2.4 GB
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Doors:
         """Put the source's bodies into `draft`; None where the server says that `current` still holds."""
         url, source = layer.url_for(partition), layer.source
         if layer.kind == "inbox":
-            return self._from_file(source, self.inbox.submissions()[partition or ""], draft)
+            return self._from_file(source, self.inbox.submissions()[partition or ""], draft, LARGEST_SUBMISSION)
         draft.tls_verified = self.http.is_verified(url)
         if layer.kind == "arcgis":
             part = partition if layer.is_in_parts else None
@@ -82,12 +84,12 @@ class Doors:
         """Put a file that lies in place of the server into `draft`. Raises UnexpectedFormat for one that cannot be summed whole."""
         if layer.keep_where and path.suffix.lower() != ".csv":
             raise UnexpectedFormat(layer.source, "a CSV (save the table as CSV and leave that)", path.name)
-        self._from_file(layer.source, path, draft)
+        self._from_file(layer.source, path, draft, LARGEST_DROPPED)
         draft.parameters[DROPPED] = path.name
         draft.identity = dropped_identity(_file(draft.parts).sha256)
 
-    def _from_file(self, source: str, path: Path, draft: Draft) -> Came:
-        with opened(source, path) as stream:
+    def _from_file(self, source: str, path: Path, draft: Draft, largest: int) -> Came:
+        with open_file(source, path, largest) as stream:
             draft.add("file", iter(lambda: stream.read(1 << 20), b""))
         draft.parameters[FILE] = path.name
         return Came()
@@ -118,11 +120,11 @@ class Doors:
 
     def _file_rows(self, source: str, of: Draft | Manifest, sheet: str | None = None) -> pl.DataFrame:
         """Rows of a file of geometries or of a table, by its name; a file of geometries has no further sheet."""
-        part, name = _file(of.parts), str(of.parameters[FILE])
-        with self.store.open(part) as stream:
-            if tables.is_table(name):
-                return tables.read_stream(source, stream, name, sheet)
-            return pl.DataFrame() if sheet else vectors.read_stream(source, stream, name)
+        body, name = self.store.blob_path(_file(of.parts).sha256), str(of.parameters[FILE])
+        limits = SUBMISSION if source.startswith("submissions.") else DOWNLOAD
+        if tables.is_table(name):
+            return CAGE.read("table", source, body, name, limits, sheet)
+        return pl.DataFrame() if sheet else CAGE.read("vectors", source, body, name, limits)
 
     @staticmethod
     def is_streamed(layer: SourceLayer, of: Draft | Manifest) -> bool:
@@ -143,14 +145,6 @@ class Doors:
         name = str(of.parameters.get(DROPPED) or layer.url_for(partition).rsplit("/", 1)[-1])
         blob = self.store.blob_path(_file(of.parts).sha256)
         return self.lake.write_csv(layer.source, partition, of.snapshot_id, blob, name, shape)
-
-
-def opened(source: str, path: Path) -> BufferedReader:
-    """A file of the inbox. Raises BrokenFile for one that went meanwhile or may not be read: it concerns its source alone."""
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise BrokenFile(source, path.name, f"{error.strerror}; see that it lies there and may be read") from error
 
 
 def dropped_identity(sha256: str) -> str:

@@ -27,7 +27,7 @@ import shapely
 from lxml import etree
 
 from assets.sources.cadence import Refresh, is_due
-from assets.sources.doors import Came, Doors, dropped_identity, opened
+from assets.sources.doors import LARGEST_DROPPED, Came, Doors, dropped_identity
 from assets.sources.dropped import DroppedFiles
 from assets.sources.register import SourceLayer
 from resources.errors import (
@@ -41,8 +41,9 @@ from resources.errors import (
     WrongPartition,
 )
 from resources.http import Http
-from resources.inbox import Inbox
+from resources.inbox import Inbox, plain_name
 from resources.lake import Lake
+from resources.shared_folders import open_file
 from resources.snapshots import DROPPED, Draft, Manifest, SnapshotStore
 from resources.wfs import PERU_BOX
 
@@ -159,7 +160,11 @@ class Extraction:
         ]
 
     def _withdraw(self, layer: SourceLayer, gone: set[str]) -> None:
-        """Take back what files delivered that have left their folder and lie among those to withdraw."""
+        """Take back what files delivered that have left their folder and lie among those to withdraw, or whose name here has changed."""
+        renamed = {plain_name(path.parent.name, path.name): name for name, path in self.inbox.submissions().items()}
+        for partition in gone & renamed.keys():
+            if not self.store.is_withdrawn(layer.source, partition):
+                self.store.withdraw(layer.source, partition, f"its file is read as {renamed[partition]} now")
         for partition, path in self.inbox.withdrawals().items():
             if partition in gone and not self.store.is_withdrawn(layer.source, partition):
                 logger.warning("%s: %s is withdrawn", layer.source, partition)
@@ -199,7 +204,7 @@ class Extraction:
                 logger.warning("%s: the file %s was taken away and stands no more", source, name)
                 self.store.withdraw(source, partition, f"{name} was taken away", gone.snapshot_id)
             return False
-        with opened(source, path) as stream:
+        with open_file(source, path, LARGEST_DROPPED) as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         current = self.store.current(source, partition)
         taken = {attempt.snapshot_id for attempt in self.store.good(source, partition)}
@@ -336,7 +341,13 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
             raise ColumnsMissing(layer.source, missing, frame.columns, layer.required_columns)
         rows += frame.height
         if "geometry" in frame.columns:
-            boxes = shapely.bounds(shapely.from_wkb(frame["geometry"].to_numpy()))
+            shapes = shapely.from_wkb(frame["geometry"].to_numpy())
+            if (
+                collections := np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION)
+            ).size:
+                shapes[collections] = [_unnested(shape) for shape in shapes[collections]]
+                frame = frame.with_columns(pl.Series("geometry", shapely.to_wkb(shapes).tolist(), dtype=pl.Binary))
+            boxes = shapely.bounds(shapes)
             boxes = boxes[~np.isnan(boxes[:, 0])]
             drawn += len(boxes)
             outside += int(_lie_outside(boxes).sum())
@@ -349,6 +360,16 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
         raise EmptyAnswer(layer.source)
     if drawn and outside > drawn / 2 and layer.kind != "inbox":  # a submission's rows are judged one by one
         raise OutsidePeru(layer.source, outside, drawn, tuple(float(b) for b in bounds))
+
+
+def _unnested(collection: Any) -> Any:
+    """A collection without collections in it: the same ground, and DuckDB reads none that is nested deeply."""
+    parts = shapely.get_parts([collection])
+    if not (shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
+        return collection
+    while (shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
+        parts = shapely.get_parts(parts)
+    return shapely.GeometryCollection(list(parts))
 
 
 def _lie_outside(boxes: Any) -> Any:

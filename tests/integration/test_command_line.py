@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from sandbox.catalogue import HOSTS
-from tests.conftest import free_port
+from sandbox.world import World
+from tests.conftest import SMALL, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +38,18 @@ def pipeline(data_dir: Path, *arguments: str, **env: str) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def sandbox_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    data_dir = tmp_path_factory.mktemp("cli") / "data"
-    return data_dir, pipeline(data_dir, "--sandbox", "--scale", "0.15")
+def sandbox_run(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    data_dir = with_worlds(tmp_path_factory.mktemp("cli") / "data", world)
+    return data_dir, pipeline(data_dir, "--sandbox", "--scale", str(SMALL))
+
+
+def with_worlds(data_dir: Path, world: World) -> Path:
+    """A data folder that finds the worlds of this session, for time."""
+    data_dir.mkdir(parents=True)
+    (data_dir / "sandbox").symlink_to(world.folder.parent)
+    return data_dir
 
 
 def test_a_sandbox_run_ends_with_table_banner_and_path(

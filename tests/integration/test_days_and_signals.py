@@ -12,14 +12,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.integration.test_command_line import ROOT, environment, pipeline
+from sandbox.world import World
+from tests.conftest import SMALL
+from tests.integration.test_command_line import ROOT, environment, pipeline, with_worlds
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
-def test_an_interrupted_run_says_so_and_is_no_incident(tmp_path: Path, number: signal.Signals) -> None:
-    data_dir = tmp_path / "data"
+def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: Path, number: signal.Signals) -> None:
+    data_dir = with_worlds(tmp_path / "data", world)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", "0.1"], cwd=ROOT, env=environment(data_dir),
+        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", str(SMALL)], cwd=ROOT, env=environment(data_dir),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     builds = data_dir / "warehouse" / "builds"
@@ -37,12 +39,12 @@ def test_an_interrupted_run_says_so_and_is_no_incident(tmp_path: Path, number: s
     assert not any(builds.iterdir())
 
 
-def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(tmp_path: Path) -> None:
-    """On day 5 the fiscal year 2026 opens: its money stands in a column of its own, and what is compared is equal to the sol."""
-    data_dir = tmp_path / "data"
-    first = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "0")
+def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(world: World, tmp_path: Path) -> None:
+    """On day 8 the fiscal year 2026 has its first month: its money stands in a column of its own, and what is compared is equal to the sol."""
+    data_dir = with_worlds(tmp_path / "data", world)
+    first = pipeline(data_dir, "--sandbox", "--scale", str(SMALL), "--day", "0")
     assert first.returncode == 0, first.stdout + first.stderr[-2000:]
-    later = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "5", COLUMNS="160")
+    later = pipeline(data_dir, "--sandbox", "--scale", str(SMALL), "--day", "8", COLUMNS="160")
     assert later.returncode == 0, later.stdout + later.stderr[-2000:]
     with duckdb.connect(str(data_dir / "warehouse" / "restauracion.duckdb"), read_only=True) as con:
         days = [str(r[0]) for r in con.execute("select as_of from meta.releases order by published_at").fetchall()]
@@ -50,12 +52,12 @@ def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(
             "select sum(accrued_pen), sum(accrued_difference_pen) from marts.spending_by_programme where official_accrued_pen is not null"
             " group by programme_code"
         ).fetchall()
-    assert days == ["2025-12-31", "2026-01-05"]
+    assert days == ["2025-12-31", "2026-01-08"]
     assert "2020–2025" in later.stdout
     assert "2026" in later.stdout
     for ours, difference in compared:
         assert f"{float(ours) / 1e6:,.1f}" in later.stdout
         assert f"{difference:,.2f}" in later.stdout
-    back = pipeline(data_dir, "--sandbox", "--scale", "0.1", "--day", "4")
+    back = pipeline(data_dir, "--sandbox", "--scale", str(SMALL), "--day", "4")
     assert back.returncode == 2
     assert "take a folder of their own" in " ".join(back.stderr.split())
