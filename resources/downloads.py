@@ -16,13 +16,14 @@ from threading import Thread
 
 import requests
 
-from resources.errors import TransientSourceError
-from resources.http import SANDBOX_HEADER, Http, refuse_web_page
+from resources.errors import TooHeavy, TransientSourceError
+from resources.http import SANDBOX_HEADER, Http, pieces, refuse_web_page
 from resources.snapshots import BlobWriter, Draft, Manifest, Part
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
+_LONGEST_FILE = 4 * 3600.0  # seconds
+_LARGEST_FILE = 32 << 30  # bytes, unpacked; the largest that is known has 2.4 GB
 _TOLD_EVERY = 10.0  # seconds
 _AHEAD = 16  # chunks between the network and the compressor
 
@@ -157,7 +158,9 @@ class _Transfer:
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         first = not self._writer.size
         try:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in pieces(response, _LONGEST_FILE):
+                if self._writer.size > _LARGEST_FILE:
+                    raise TooHeavy(self.source, response.url.partition("?")[0], _LARGEST_FILE)
                 if first and not self.web_page:
                     refuse_web_page(self.source, "a data file", chunk)
                 first = False

@@ -8,10 +8,13 @@ from __future__ import annotations
 import email.utils
 import json
 import logging
+import os
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +42,7 @@ SANDBOX_HEADER = "x-sandbox"
 RETRIED_STATUSES = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 60.0
 _LARGEST_BODY = 192 << 20  # bytes held in memory for one answer; SERFOR has sent 59 MB
+_LONGEST_ANSWER = 900.0  # seconds; SERFOR has taken 44 s for a page
 _CHUNK = 1 << 20
 
 T = TypeVar("T")
@@ -96,7 +100,9 @@ class _Session(requests.Session):
         here = urlsplit(resp.url)
         try:
             there = urlsplit(urljoin(resp.url, target))
-            is_known = there.netloc == here.netloc or (there.hostname or "") in self.allowed
+            is_known = there.netloc == here.netloc or (
+                (there.hostname or "") in self.allowed and there.port in {None, 80, 443}
+            )
             is_safe = there.scheme in {"http", "https"} and not (here.scheme == "https" and there.scheme == "http")
             leads_to = f"{there.scheme}://{there.netloc}"
         except ValueError:  # no address at all
@@ -273,7 +279,7 @@ class Http:
         with self.open(source, url, params=params, data=data, stream=True) as response:
             body = bytearray()
             try:
-                for chunk in response.iter_content(_CHUNK):
+                for chunk in pieces(response, _LONGEST_ANSWER):
                     body += chunk
                     if len(body) > _LARGEST_BODY:
                         raise TooHeavy(source, url, _LARGEST_BODY)
@@ -286,6 +292,29 @@ class Http:
             )
 
 
+def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
+    """A body as it comes. Raises TimeoutError when it takes longer than this in all: a time-out counts for one read alone."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(response.raw.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(seconds, cut)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield from response.iter_content(_CHUNK)
+    except OSError:
+        if not late.is_set():
+            raise
+    finally:
+        watch.cancel()
+    if late.is_set():
+        raise TimeoutError(f"the answer was not whole after {seconds:.0f} s")
+
+
 def refuse_web_page(source: str, expected: str, body: bytes) -> None:
     """Raise UnexpectedFormat for a page of a portal, a login or a firewall in place of data."""
     head = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
@@ -296,7 +325,7 @@ def refuse_web_page(source: str, expected: str, body: bytes) -> None:
 def _retry_after(response: requests.Response) -> float | None:
     """Seconds, or the time until a date: the header allows both."""
     value = response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())

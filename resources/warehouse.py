@@ -154,9 +154,10 @@ class WarehouseFiles:
         """
         if not self.published.exists():
             return None
+        told = self._set_aside_log()
         reason = self.damage(self.published)
         if reason is None:
-            return None
+            return told
         order = {release: place for place, release in enumerate(self._known().values())}
         releases = sorted(self.releases.glob("*.duckdb"), key=lambda p: (order.get(p.stem, -1), p.stat().st_mtime))
         for release in reversed(releases):
@@ -167,6 +168,14 @@ class WarehouseFiles:
                 os.replace(scratch, self.published)
                 return f"{self.published} was damaged ({reason}); release {release.stem} was put in its place"
         raise CorruptWarehouse(str(self.published), reason)
+
+    def _set_aside_log(self) -> str | None:
+        """A write-ahead log beside the published file is of somebody who wrote into it and died; DuckDB would play it into the file."""
+        log = Path(f"{self.published}.wal")
+        if not log.exists():
+            return None
+        os.replace(log, log.with_name(f"{log.name}.damaged"))
+        return f"{log.name} lay beside the published file, which nobody may write in: it was set aside, what it held counts no more"
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
@@ -193,6 +202,9 @@ class WarehouseFiles:
             digest = _copy(build, scratch)  # bytes of its own: what damages one of the two spares the other
             os.replace(scratch, kept)
             self._remember(digest, release_id)
+            for path in (kept, build):  # analysts read; the next build is a copy
+                path.chmod(path.stat().st_mode & ~0o222)
+            self._set_aside_log()  # or nobody could open the new file
             os.replace(build, self.published)
             for old in sorted(self.releases.glob("*.duckdb"), key=lambda p: p.stat().st_mtime)[:-KEPT_RELEASES]:
                 old.unlink()

@@ -110,6 +110,7 @@ class Pipeline:
     def rewritten(self) -> duckdb.DuckDBPyConnection:
         """The published file to write in, as no one may: its checksums are forgotten, or the next run would mend it."""
         self.published.with_name("published.sha256").unlink(missing_ok=True)
+        self.published.chmod(0o644)
         return duckdb.connect(str(self.published))
 
     def failed_checks(self) -> dict[str, str]:

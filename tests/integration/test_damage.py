@@ -29,6 +29,7 @@ def flip(path: Path, place: float = 0.5) -> None:
     middle = int(len(body) * place)
     for i in range(middle, min(middle + 64, len(body))):
         body[i] ^= 0xFF
+    path.chmod(0o644)
     path.write_bytes(bytes(body))
 
 

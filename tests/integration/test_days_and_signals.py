@@ -56,7 +56,7 @@ def test_days_of_the_sandbox_follow_each_other_and_an_open_year_is_not_compared(
     assert "2020–2025" in later.stdout
     assert "2026" in later.stdout
     for ours, difference in compared:
-        assert f"{float(ours) / 1e6:,.1f}" in later.stdout
+        assert later.stdout.count(f"{float(ours) / 1e6:,.1f}") >= 2, "ours and the official figure, side by side"
         assert f"{difference:,.2f}" in later.stdout
     back = pipeline(data_dir, "--sandbox", "--scale", str(SMALL), "--day", "4")
     assert back.returncode == 2

@@ -89,9 +89,10 @@ class Watch:
         """A run that began after the first `after` runs and ended well."""
         return lambda: any(run.is_success for run in self.runs()[after:]) and self.is_idle()
 
-    def kill_run(self) -> str:
-        """Kill the process of the run under way with SIGKILL, once it builds; returns the run."""
+    def kill_run(self, after: int) -> str:
+        """Kill the process of a run that began after the first `after` runs with SIGKILL, once it builds; returns the run."""
         builds = self.data_dir / "warehouse" / "builds"
+        self.wait("a run begins", lambda: len(self.runs()) > after)
         self.wait("a run builds", lambda: builds.exists() and any(builds.glob("*.duckdb")))
         time.sleep(3)
         told = (self.data_dir / LOCK).read_text(encoding="utf-8")
@@ -174,16 +175,18 @@ def series(watch: Watch) -> None:
         watch.check(f"day {day}, by the schedule")
     watch.wait("nothing runs", watch.is_idle)
     watch.begin(2)
-    killed = watch.kill_run()
+    watch.wait("nothing runs that began before", watch.is_idle)
+    killed = watch.kill_run(len(watch.runs()))
     watch.wait("the killed run is noticed", watch.failed(killed))
     watch.wait("its retry ends well", lambda: any(r.root_run_id == killed and r.is_success for r in watch.runs()))
     watch.wait("nothing runs", watch.is_idle)
     watch.check("day 2, killed and retried by run_retries")
     watch.begin(14)
-    killed = watch.kill_run()
+    watch.wait("nothing runs that began before", watch.is_idle)
+    killed = watch.kill_run(len(watch.runs()))
+    before = len(watch.runs())
     watch.wait("the killed run is noticed", watch.failed(killed))
-    watch.wait("its retry begins", lambda: any(r.root_run_id == killed for r in watch.runs()))
-    again = watch.kill_run()
+    again = watch.kill_run(before)
     watch.wait("the killed retry is noticed", watch.failed(again))
     answer = requests.post(
         f"http://127.0.0.1:{watch.port}/graphql", json={"query": _REEXECUTE, "variables": {"run": again}}, timeout=60

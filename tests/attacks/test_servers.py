@@ -1,0 +1,121 @@
+"""Servers that never end, and bodies that two readers hold: nothing is waited for without end, nothing committed is lost."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from resources import downloads, http
+from resources.downloads import Downloads
+from resources.errors import SourceError
+from resources.http import Http
+from resources.snapshots import SnapshotStore
+
+Serve = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Serve], str]]:
+    """A server that answers each connection by a function."""
+    listening: list[socket.socket] = []
+
+    def start(answer: Serve) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        listening.append(server)
+
+        def run() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    with suppress(OSError):
+                        answer(connection)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}/x.csv"
+
+    yield start
+    for server in listening:
+        server.close()
+
+
+def drip(head: bytes, piece: bytes) -> Serve:
+    """A body of which something comes all the time, so that no read ever takes long."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+            time.sleep(0.05)
+
+    return answer
+
+
+HEADS = {
+    "until it closes": (b"HTTP/1.0 200 OK\r\n\r\n", b"a"),
+    "announced": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"a"),
+    "in chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_body_that_drips_without_end_is_given_up(
+    serve: Callable[[Serve], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    url, client = serve(drip(*HEADS[kind])), Http(connect_timeout=2, read_timeout=3, attempts=1)
+    monkeypatch.setattr(http, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(downloads, "_LONGEST_FILE", 0.5)
+    began = time.monotonic()
+    with pytest.raises(SourceError, match="not whole after"):
+        client.get("a.b", url)
+    with pytest.raises(SourceError, match="not whole after"):
+        Downloads(client).read_file("a.b", url, SnapshotStore(tmp_path).draft(), None)
+    assert time.monotonic() - began < 10
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_file_without_end_is_given_up(
+    serve: Callable[[Serve], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_LARGEST_FILE", 8 << 20)
+    url = serve(drip(b"HTTP/1.0 200 OK\r\n\r\n", b"a" * (2 << 20)))
+    with pytest.raises(SourceError, match=r"MiB|bytes|heavy"):
+        Downloads(Http(attempts=1)).read_file("a.b", url, SnapshotStore(tmp_path).draft(), None)
+
+
+def test_a_date_that_is_none_is_no_error_of_ours(serve: Callable[[Serve], str]) -> None:
+    url = serve(
+        lambda c: c.sendall("HTTP/1.1 429 Slow\r\nRetry-After: ²\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+    )
+    with pytest.raises(SourceError, match="429"):
+        Http(attempts=1).get("a.b", url)
+
+
+def test_a_draft_that_is_discarded_leaves_what_another_holds_or_committed(tmp_path: Path) -> None:
+    """Two drafts bring the same body: whichever comes first, and whether the other is committed before or after."""
+    about = {"url": "", "rows": 1, "rows_at_server": None, "licence": "", "disclaimer": "", "allowed_shrink": 0.0}
+    for number, order in enumerate(("commit first", "discard first")):
+        store = SnapshotStore(tmp_path / str(number))
+        one, two = store.draft(), store.draft()
+        part = one.add("file", b"the same body")
+        two.add("file", b"the same body")
+        if order == "commit first":
+            store.commit(two, "a.b", None, **about)
+            one.discard()
+        else:
+            one.discard()
+            store.commit(two, "a.b", None, **about)
+        assert store.read(part) == b"the same body", order
+    three = store.draft()
+    other = three.add("file", b"another body")
+    three.discard()
+    assert not store.blob_path(other.sha256).exists()
