@@ -63,14 +63,14 @@ audit: $(STAMP)  ## Known vulnerabilities of the locked packages: needs a networ
 docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
 	$(BIN)/python -m pipelines.docs
 
-test: $(STAMP) .system  ## Every test, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync
+test: $(STAMP) .system  ## Every test, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync, bubblewrap
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .system:
-	@command -v chromium >/dev/null && command -v rsync >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	@command -v chromium >/dev/null && command -v rsync >/dev/null && command -v bwrap >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		{ command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && \
-		$(SUDO) apt-get install --yes --no-install-recommends chromium postgresql rsync >/dev/null; } || \
-		echo "Chromium, PostgreSQL or rsync is missing: their tests are skipped"
+		$(SUDO) apt-get install --yes --no-install-recommends chromium postgresql rsync bubblewrap >/dev/null; } || \
+		echo "Chromium, PostgreSQL, rsync or bubblewrap is missing: their tests are skipped"
 
 notebook: $(STAMP)  ## The analysts' notebook over the published file, in a browser
 	$(BIN)/marimo run docs/cuaderno.py

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from assets.sources.register import ROOT, SourceLayer, all_layers
 from pipelines.settings import Settings, SettingsError
+from resources.cage import bubblewrap
 from resources.errors import AnotherRun, CertificateProblem, RestorationError, SourceError, first_line
 from resources.http import Http
 from resources.notifications import Notifier
@@ -78,6 +79,13 @@ def _packages(_: Settings) -> Iterator[Finding]:
         if found != wanted.get(name):
             wrong.append(f"{name} {found}, locked {wanted.get(name)}")
     yield Finding("packages", not wrong, "; ".join(wrong) or "as locked", "`make setup`")
+    with tempfile.TemporaryDirectory() as scratch:
+        is_caged = bool(bubblewrap(scratch))
+    yield Finding(
+        "files from outside", is_caged or None,
+        "read inside bubblewrap" if is_caged else "read with limits, but seeing this machine's files",
+        "install bubblewrap (Debian: `apt-get install bubblewrap`)",
+    )  # fmt: skip
     try:
         yield Finding("spatial extension", is_good=True, told=str(spatial_extension().parent.name))
     except RuntimeError as error:

@@ -143,6 +143,7 @@ def main() -> int:
         Life(Path(scratch) / "worlds", arguments.seed, arguments.scale) as life,
     ):
         watch = Watch(Path(scratch), life)
+        watch.runs()  # makes Dagster's files: two processes that make them at once disturb each other
         watch.begin(0)
         env = os.environ | {
             "DAGSTER_HOME": str(watch.home), "RESTAURACION_DATA_DIR": str(watch.data_dir), "RESTAURACION_HOSTS_FILE": str(watch.hosts),
