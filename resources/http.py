@@ -100,9 +100,8 @@ class _Session(requests.Session):
         here = urlsplit(resp.url)
         try:
             there = urlsplit(urljoin(resp.url, target))
-            is_known = there.netloc == here.netloc or (
-                (there.hostname or "") in self.allowed and there.port in {None, 80, 443}
-            )
+            is_usual = there.port in {None, 80, 443}  # another port has to be named: `host:port`
+            is_known = there.netloc in {here.netloc, *self.allowed} or (is_usual and there.hostname in self.allowed)
             is_safe = there.scheme in {"http", "https"} and not (here.scheme == "https" and there.scheme == "http")
             leads_to = f"{there.scheme}://{there.netloc}"
         except ValueError:  # no address at all

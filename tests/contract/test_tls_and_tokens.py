@@ -149,9 +149,13 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(world: World, tmp_pa
         with pytest.raises(RedirectRefused, match="no register names"):
             Http(**terms).get("serfor.x", f"https://{SERFOR}/here")
         assert met == [f"Bearer {TOKEN}"]
-        known = Http(**terms, policies={urlsplit(other).hostname or "": HostPolicy()})
+        with pytest.raises(RedirectRefused, match="no register names"):  # another port is another server
+            Http(**terms, policies={urlsplit(other).hostname or "": HostPolicy()}).get(
+                "serfor.x", f"https://{SERFOR}/here"
+            )
+        known = Http(**terms, policies={urlsplit(other).netloc: HostPolicy()})
         known.get("serfor.x", f"https://{SERFOR}/here")
-    assert met == [f"Bearer {TOKEN}"] * 2 + [None]
+    assert met == [f"Bearer {TOKEN}"] * 3 + [None]
 
 
 def test_refused_redirects_leave_the_connections_to_others() -> None:
