@@ -142,7 +142,7 @@ def bubblewrap(scratch: str) -> list[str]:
     program = shutil.which("bwrap")
     if program is None:
         return []
-    command = [program, "--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
+    command = [program, "--unshare-all", "--new-session", "--proc", "/proc", "--dev", "/dev"]
     for place in map(Path, ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache")):
         if place.is_symlink():
             command += ["--symlink", str(place.readlink()), str(place)]

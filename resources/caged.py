@@ -31,13 +31,14 @@ READERS: dict[str, Callable[..., pl.DataFrame]] = {"table": tables.read_stream, 
 LARGEST_REQUEST = 1 << 16
 _OPEN_FILES = 128
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
-_DIE_WITH_PARENT = 1  # of prctl(2)
 
 
 def main() -> None:
-    """Serve the socket that is standard input until the other side closes it."""
+    """Serve the socket that is standard input until the other side closes it, or ends.
+
+    Not `PR_SET_PDEATHSIG`: it would end this process with the thread that started it, while other threads wait for their files.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if libc.unshare(_NEW_NETWORK) != 0:  # root, or inside bubblewrap; anybody else needs a user namespace for it
         libc.unshare(_NEW_USER | _NEW_NETWORK)
     vectors.keep_drivers()

@@ -6,7 +6,10 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ import shapely
 
 from assets.sources.extraction import Extraction, Refreshed
 from assets.sources.register import SourceLayer
-from resources.cage import CAGE, SUBMISSION, Limits, bubblewrap
+from resources.cage import CAGE, SUBMISSION, Cage, Limits, bubblewrap
 from resources.errors import BrokenFile, UnexpectedFormat, UnsafeXml
 from resources.http import Http
 from resources.inbox import Inbox
@@ -197,6 +200,57 @@ def test_a_reader_that_is_killed_is_named_and_started_again() -> None:
     CAGE._process.kill()
     CAGE._process.wait()
     assert read("x.geojson", HONEST.encode()).height == 1
+
+
+def test_the_reader_outlives_the_thread_that_started_it() -> None:
+    """Sources are read by threads; the first that has a file starts the process for all of them."""
+    cage = Cage()
+    body = HONEST.encode()
+    first = threading.Thread(target=cage.read, args=("vectors", "a.b", body, "x.geojson", SUBMISSION))
+    first.start()
+    first.join()
+    assert cage._process is not None
+    process = cage._process
+    time.sleep(0.3)
+    assert process.poll() is None
+    cage.read("vectors", "a.b", body, "x.geojson", SUBMISSION)
+    assert cage._process is process
+    inside = children(process.pid)
+    cage.close()
+    gone(inside)
+
+
+def test_the_reader_ends_with_a_run_that_is_killed() -> None:
+    code = (
+        "import sys, time; from resources.cage import CAGE, SUBMISSION\n"
+        "CAGE.read('table', 'a.b', b'a;b\\n1;2\\n', 'x.csv', SUBMISSION, None); print(CAGE._process.pid, flush=True); time.sleep(60)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None
+    started = int(run.stdout.readline())
+    inside = children(started)
+    assert Path(f"/proc/{started}").exists()
+    run.kill()
+    run.wait()
+    gone([str(started), *inside])
+
+
+def gone(processes: list[str]) -> None:
+    """Wait until processes ended."""
+    deadline = time.monotonic() + 10
+    while any(is_running(pid) for pid in processes):
+        assert time.monotonic() < deadline, processes
+        time.sleep(0.05)
+
+
+def is_running(pid: str) -> bool:
+    """Whether a process is there and more than an entry that nobody has read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 # -- the inbox ----------------------------------------------------------------------------------------
