@@ -61,6 +61,7 @@ class Cage:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: socket.socket | None = None
         self._scratch = ""
+        self.started_by: list[str] = []  # bubblewrap, unshare, or nothing
         self._owner = 0
 
     def read(
@@ -96,13 +97,13 @@ class Cage:
             socket.send_fds(self._asked, [message], handles)
 
     def _start(self) -> None:
-        """Inside bubblewrap where it is installed and may be used, else with limits alone."""
+        """Inside bubblewrap where it is installed and may be used, else without a network where the kernel lets it, else with limits alone."""
         if self._owner == os.getpid():  # a fork of this process leaves its parent's alone
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch, self._owner = tempfile.mkdtemp(prefix="cage-"), os.getpid()
-        for around in (bubblewrap(self._scratch), list[str]()):
+        for around in (*filter(None, (bubblewrap(self._scratch), _without_network())), list[str]()):
             here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            inner = _INSIDE if around else self._scratch
+            inner = _INSIDE if _INSIDE in around else self._scratch
             with there:
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
                     [*around, sys.executable, "-m", "resources.caged"], stdin=there.fileno(), stdout=subprocess.DEVNULL,
@@ -111,15 +112,13 @@ class Cage:
             here.settimeout(60)
             if here.recv(16) == b"ready":
                 here.settimeout(None)
-                self._asked = here
+                self._asked, self.started_by = here, around[:1]
                 atexit.register(self.close)
                 return
             here.close()
             self._process.wait()
             if around:
-                logger.warning(
-                    "bubblewrap does not run here: files from outside are read with limits and without a namespace"
-                )
+                logger.warning("%s does not run here: files from outside are read with less around them", around[0])
         raise RuntimeError("the process that reads files from outside does not start")
 
     def close(self) -> None:
@@ -153,6 +152,12 @@ def bubblewrap(scratch: str) -> list[str]:
         if not place.is_relative_to("/usr"):
             command += ["--ro-bind", str(place), str(place)]
     return [*command, "--chdir", str(HERE.parent)]
+
+
+def _without_network() -> list[str]:
+    """The command that gives a process a network of its own with nothing in it; none without it."""
+    program = shutil.which("unshare")
+    return [program, "--user", "--net"] if program else []
 
 
 def _opened(body: Path | bytes) -> int:

@@ -8,7 +8,6 @@ Nothing is opened by a path of the machine outside: a file comes as a descriptor
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -30,7 +29,6 @@ from resources.errors import BrokenFile, SourceError, first_line
 READERS: dict[str, Callable[..., pl.DataFrame]] = {"table": tables.read_stream, "vectors": vectors.read_stream}
 LARGEST_REQUEST = 1 << 16
 _OPEN_FILES = 128
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 
 
 def main() -> None:
@@ -38,9 +36,6 @@ def main() -> None:
 
     Not `PR_SET_PDEATHSIG`: it would end this process with the thread that started it, while other threads wait for their files.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEW_NETWORK) != 0:  # root, or inside bubblewrap; anybody else needs a user namespace for it
-        libc.unshare(_NEW_USER | _NEW_NETWORK)
     vectors.keep_drivers()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for what watches a file
     asked = socket.socket(fileno=os.dup(sys.stdin.fileno()))

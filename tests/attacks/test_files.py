@@ -146,6 +146,18 @@ def test_the_reader_sees_no_file_no_setting_and_no_network(outside: Outside, mon
     assert [line.split(":")[0].strip() for line in links] == ["lo"]
 
 
+def test_without_bubblewrap_there_is_no_network_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.cage.bubblewrap", lambda _: [])
+    cage = Cage()
+    assert cage.read("vectors", "a.b", HONEST.encode(), "x.geojson", SUBMISSION).height == 1
+    assert cage._process is not None
+    links = Path(f"/proc/{cage._process.pid}/net/dev").read_text().splitlines()[2:]
+    cage.close()
+    if "unshare" not in str(cage.started_by):
+        pytest.skip("the kernel does not let this user make a network of its own")
+    assert [line.split(":")[0].strip() for line in links] == ["lo"]
+
+
 def children(pid: int) -> list[str]:
     """Processes below one, the innermost last."""
     found = []
