@@ -20,7 +20,8 @@ from pipelines.doctor import examine
 from pipelines.jobs import year_range_tags
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, free_port, keys_without_exports
-from tests.integration.test_survival import contents, everything_holds, flip
+from tests.integration.test_damage import flip
+from tests.integration.test_survival import contents, everything_holds
 
 ROOT = Path(__file__).parents[2]
 

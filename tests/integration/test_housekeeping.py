@@ -14,7 +14,8 @@ from pipelines.housekeeping import housekeep
 from resources.snapshots import SnapshotStore
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
-from tests.integration.test_survival import everything_holds, flip
+from tests.integration.test_damage import flip
+from tests.integration.test_survival import everything_holds
 
 
 def aged(pipeline: Pipeline, days: int) -> None:
