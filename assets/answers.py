@@ -195,9 +195,8 @@ def _answer(
         return
     try:
         replace_file(target, _workbook(lines, sheets))
-    except (
-        OSError
-    ) as error:  # a folder that cannot be written costs its institution the answer, and nobody else anything
+    except OSError as error:
+        # a folder that cannot be written costs its institution the answer, and nobody else anything
         logger.warning("the answer %s cannot be written: %s", target.name, error.strerror)
         return
     answered[name] = content

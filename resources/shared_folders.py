@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resources.errors import BrokenFile
 
-LARGEST_SUBMISSION = 512 << 20
+LARGEST_SUBMISSION = 512 << 20  # bytes
 
 
 def open_file(source: str, path: Path, largest: int) -> BufferedReader:

@@ -27,7 +27,7 @@ import shapely
 from lxml import etree
 
 from assets.sources.cadence import Refresh, is_due
-from assets.sources.doors import LARGEST_DROPPED, Came, Doors, dropped_identity
+from assets.sources.doors import FILE, LARGEST_DROPPED, Came, Doors, dropped_identity
 from assets.sources.dropped import DroppedFiles
 from assets.sources.register import SourceLayer
 from resources.errors import (
@@ -161,10 +161,11 @@ class Extraction:
 
     def _withdraw(self, layer: SourceLayer, gone: set[str]) -> None:
         """Take back what files delivered that have left their folder and lie among those to withdraw, or whose name here has changed."""
-        renamed = {plain_name(path.parent.name, path.name): name for name, path in self.inbox.submissions().items()}
-        for partition in gone & renamed.keys():
-            if not self.store.is_withdrawn(layer.source, partition):
-                self.store.withdraw(layer.source, partition, f"its file is read as {renamed[partition]} now")
+        for name, path in self.inbox.submissions().items():
+            former = plain_name(path.parent.name, path.name)
+            standing = self.store.current(layer.source, former) if former in gone else None
+            if standing and standing.parameters.get(FILE) == path.name:  # not another file that shared the name
+                self.store.withdraw(layer.source, former, f"its file is read as {name} now")
         for partition, path in self.inbox.withdrawals().items():
             if partition in gone and not self.store.is_withdrawn(layer.source, partition):
                 logger.warning("%s: %s is withdrawn", layer.source, partition)

@@ -337,6 +337,20 @@ def test_a_file_whose_name_here_changed_is_not_counted_twice(
     assert store.is_withdrawn("submissions.areas", "ong_tierra--mi-archivo.geojson")
 
 
+def test_a_delivery_that_stands_is_not_taken_for_another_of_a_similar_name(
+    inbox: Path, layers: dict[str, SourceLayer], quick_http: Http
+) -> None:
+    """`mi-archivo.geojson` left its folder and stands; `Mi archivo.geojson` is another file."""
+    folder = inbox / "ong_tierra"
+    (folder / "honesto.geojson").rename(folder / "mi-archivo.geojson")
+    refreshed(inbox, layers, quick_http)
+    (folder / "mi-archivo.geojson").unlink()
+    (folder / "Mi archivo.geojson").write_text(HONEST)
+    came = refreshed(inbox, layers, quick_http)
+    assert len(came) == 2
+    assert all(r.manifest is not None for r in came.values())
+
+
 def test_folders_of_synchronisers_are_no_institutions(inbox: Path) -> None:
     (inbox / ".stfolder").mkdir()
     (inbox / ".stfolder" / "x.geojson").write_text(HONEST)
