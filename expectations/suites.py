@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,12 +20,14 @@ import duckdb
 from expectations.rules import Rule
 
 if TYPE_CHECKING:
-    from great_expectations.datasource.fluent import SQLDatasource
+    from duckdb_sqlalchemy import ConnectionWrapper
+    from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.expectations.expectation import Expectation
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
+_CHECKED = "checks.checked"
 _SAMPLE = 20  # failing keys or values that are stored of each expectation
 
 
@@ -65,57 +70,85 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
         ).fetchall()
     ]
     without = f" exclude ({', '.join(geometries)})" if geometries else ""
-    con.execute(f"create or replace view checks.{name} as select *{without} from {table}")
-    for chatty in ("great_expectations", "great_expectations.data_context.types.base"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)  # it tells of a scratch folder for each suite
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    cursors: list[duckdb.DuckDBPyConnection] = []
-    try:
-        batch = (
-            _datasource(context, con, cursors)
-            .add_table_asset(name, table_name=name, schema_name="checks")
-            .add_batch_definition_whole_table("whole")
-            .get_batch()
-        )
-        suite = gx.ExpectationSuite(name=name)
-        for rule in rules:
-            suite.add_expectation(_expectation(rule, key))
-        results = batch.validate(suite, result_format="SUMMARY").results
-    finally:
-        for cursor in cursors:  # an open one keeps a transaction, and the build could not be checkpointed
-            cursor.close()
-        con.execute(f"drop view checks.{name}")
+    con.execute(f"create or replace view {_CHECKED} as select *{without} from {table}")
+    with _CURSORS.of(con):
+        try:
+            whole = _whole_table()
+            whole.data_asset.datasource.get_engine().dispose()  # it pools the cursors of the suite before
+            suite = gx.ExpectationSuite(name=name)
+            for rule in rules:
+                suite.add_expectation(_expectation(rule, key))
+            results = whole.get_batch().validate(suite, result_format="SUMMARY").results
+        finally:
+            _CURSORS.close()
+            con.execute(f"drop view {_CHECKED}")
     by_rule = {str(r.expectation_config.meta["rule_id"]): r.to_json_dict() for r in results if r.expectation_config}
     found = [by_rule[rule.rule_id] for rule in rules]
     return SuiteRun([_counted(rule, r) for rule, r in zip(rules, found, strict=True)], [_kept(r) for r in found])
 
 
-def _datasource(
-    context: Any, con: duckdb.DuckDBPyConnection, cursors: list[duckdb.DuckDBPyConnection]
-) -> SQLDatasource:
-    """A datasource on cursors of our own connection.
+class _Cursors:
+    """Cursors of the connection that is being checked, one suite at a time."""
 
-    Opened by path it would be a second configuration of one file, which DuckDB refuses; and without these options
-    every expectation fails with an IndexError, since results are fetched after their connection was closed.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self._open: list[duckdb.DuckDBPyConnection] = []
+
+    @contextmanager
+    def of(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Cursors come from `con` inside."""
+        with self._lock:
+            self._con = con
+            try:
+                yield
+            finally:
+                self._con = None
+
+    def new(self) -> ConnectionWrapper:
+        """A cursor as SQLAlchemy expects a connection."""
+        from duckdb_sqlalchemy import ConnectionWrapper
+
+        assert self._con is not None
+        self._open.append(self._con.cursor())
+        return ConnectionWrapper(self._open[-1])
+
+    def close(self) -> None:
+        """Close them: an open one keeps a transaction, and the build could not be checkpointed."""
+        while self._open:
+            self._open.pop().close()
+
+
+_CURSORS = _Cursors()
+
+
+@cache
+def _whole_table() -> BatchDefinition:
+    """What is checked, for Great Expectations: the view `checks.checked`, read through cursors of our own connection.
+
+    Made once a process: a context, a datasource and an asset for each suite take as long as the checks of it. Opened by path
+    the file would be a second configuration of one file, which DuckDB refuses; and without these options every expectation
+    fails with an IndexError, since results are fetched after their connection was closed.
     """
-    from duckdb_sqlalchemy import ConnectionWrapper
+    import great_expectations as gx
 
-    def cursor() -> ConnectionWrapper:
-        cursors.append(con.cursor())
-        return ConnectionWrapper(cursors[-1])
-
-    return context.data_sources.add_sql(
+    for chatty in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # it tells of a scratch folder
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    datasource = context.data_sources.add_sql(
         "build",
         connection_string="duckdb:///:memory:",
         kwargs={
-            "creator": cursor,
+            "creator": _CURSORS.new,
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,
             "pool_reset_on_return": None,
         },
         create_temp_table=False,
     )
+    schema, name = _CHECKED.split(".")
+    return datasource.add_table_asset(name, table_name=name, schema_name=schema).add_batch_definition_whole_table("whole")
 
 
 def _expectation(rule: Rule, key: str) -> Expectation:
