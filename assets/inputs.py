@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from assets.sources.extraction import Extraction
 from assets.sources.register import SourceLayer
 from dbt_like_sql import seeds
 from dbt_like_sql.runner import ModelError, load_models
+from expectations import personal_data
+from expectations.personal_data import WORTH_LOOKING, without_personal_data
 from resources.errors import ColumnsMissing, NoSnapshot
 from resources.http import Http
 from resources.lake import ROW_COLUMN, Lake
@@ -39,6 +42,7 @@ class Inputs:
         self._attached: set[str] = set()
         for catalog in ("raw", "seeds", "previous"):
             con.execute(f"attach ':memory:' as {catalog}")
+        con.create_function("without_personal_data", without_personal_data, ["varchar"], "varchar")
 
     def _partitions(self, layer: SourceLayer) -> list[str | None]:
         """Years, parts or submissions that were ever tried, or the one whole."""
@@ -122,11 +126,13 @@ class Inputs:
 
     def _select(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> str:
         path = self._extraction.restore(layer, partition, manifest)  # a year that this run did not ask for may lack it
-        present = {row[0] for row in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
+        present = {r[0]: r[1] for r in self.con.execute("describe from read_parquet(?)", [str(path)]).fetchall()}
         if missing := [c for c in layer.required_columns if c not in present]:
             raise ColumnsMissing(layer.source, missing, sorted(present))  # the register asks for more than before
         columns = [
-            f'"{theirs}" as "{ours}"' if (theirs := name.rstrip("?")) in present else f'null::varchar as "{ours}"'
+            f'{_readable(ours, theirs, present[theirs])} as "{ours}"'
+            if (theirs := name.rstrip("?")) in present
+            else f'null::varchar as "{ours}"'
             for ours, name in layer.fields.items()
         ]
         if layer.has_geometry:
@@ -205,9 +211,10 @@ class Inputs:
         snapshots = [[p, m.snapshot_id] for p, m in self.snapshots_of(layer)]
         if not snapshots and layer.is_essential:
             raise NoSnapshot(layer.source)
-        return digest(json.dumps([_READER_VERSION, snapshots, layer.fields]).encode())
+        return digest(json.dumps([_READER_VERSION, snapshots, layer.fields]).encode() + _PERSONAL_DATA)
 
 
+_PERSONAL_DATA = Path(personal_data.__file__).read_bytes()  # what it recognises changes what models read
 _MARKS = ("_geometry_fault", "_domain_fault", "_layer_name")
 _STATUS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "partition": pl.String,
@@ -233,6 +240,22 @@ _SHAPE = [
     "source", "partition", "reporting_institution", "snapshot_id", "row_count", "previous_row_count", "added_columns",
     "removed_columns", "is_stale", "is_tls_verified",
 ]  # fmt: skip
+
+
+def _readable(ours: str, theirs: str, kind: str) -> str:
+    """A column as models may read it: texts without personal data. A number where a code or an amount belongs is no telephone."""
+    if kind != "VARCHAR":
+        return f'"{theirs}"'
+    number = f""" and not regexp_full_match("{theirs}", '[-+\\d\\s.,:/]*')""" if _CODE_OR_AMOUNT.search(ours) else ""
+    return (
+        f'case when regexp_matches("{theirs}", {_literal(WORTH_LOOKING)}){number}'
+        f' then without_personal_data("{theirs}") else "{theirs}" end'
+    )
+
+
+_CODE_OR_AMOUNT = re.compile(
+    r"(^|_)(code|id|pen|ha|km2|ubigeo|cui|year|month|on|date|row|sequence|latitude|longitude|value|project)$"
+)
 
 
 def _status_frame(rows: list[dict[str, object]]) -> pl.DataFrame:

@@ -3,14 +3,6 @@ create or replace temp macro hectares(shape) as st_area(st_transform(shape, 'EPS
 -- for sums: exact, so that they do not depend on the order in which threads add (seen in the tenth decimal, 2026-11-23)
 create or replace temp macro exact(quantity) as cast(quantity as decimal(38, 12));
 create or replace temp macro given(text) as nullif(trim(text), '');
--- what a person may have written of persons: mail addresses, telephone numbers, DNI
-create or replace temp macro without_persons(text) as regexp_replace(
-    regexp_replace(
-        regexp_replace(text, '[\w.+-]+@[\w-]+(\.[\w-]+)+', '[dato personal retirado]', 'g'),
-        '(\+?51[ -]?)?\b9\d{2}[ -]?\d{3}[ -]?\d{3}\b', '[dato personal retirado]', 'g'
-    ),
-    '(?i)\bdni\W{0,12}\d{8}\b', '[dato personal retirado]', 'g'
-);
 create or replace temp macro folded(text) as regexp_replace(strip_accents(lower(text)), '[^a-z]', '', 'g');
 create or replace temp macro lima_date(moment) as cast(moment at time zone 'America/Lima' as date);
 create or replace temp macro amount(text) as try_cast(given(text) as decimal(18, 2));

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from expectations.rules import ContractError, Rule, custom, from_field, from_quality, number
+from expectations.rules import ContractError, Rule, about_persons, custom, from_field, from_quality, number
 from expectations.types import polars_type
 
 FOLDER = Path(__file__).parent / "protocol"
@@ -231,6 +231,8 @@ def _rules(contract: str, table: SchemaObject, thresholds: Mapping[str, str]) ->
     for column in table.properties or []:
         rules += from_field(contract, column, "row" if holds_back else "table")
         rules += [from_quality(contract, quality, str(column.name), thresholds) for quality in column.quality or []]
+    if holds_back:
+        rules += about_persons(contract, table.properties or [])
     names = [rule.check_name for rule in rules]
     if len(set(names)) < len(names):
         raise ContractError(f"{contract}: two rules bear one name")

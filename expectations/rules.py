@@ -16,6 +16,8 @@ import sqlglot
 from open_data_contract_standard.model import CustomProperty, DataQuality, SchemaProperty
 from sqlglot import exp
 
+from expectations.personal_data import REMOVED
+
 Level = Literal["row", "table"]
 Severity = Literal["critical", "warning"]
 DIMENSIONS = {  # of the standard, and how Spanish calls them
@@ -128,6 +130,44 @@ def from_field(contract: str, column: SchemaProperty, level: Level) -> list[Rule
             )
         )  # fmt: skip
     return rules
+
+
+_OURS = re.compile(
+    r"(^|_)(key|id|code|ubigeo|cui|source|kind|class|layer_name|reporting_institution)$"
+)  # not written by hand
+
+
+def about_persons(contract: str, columns: Sequence[SchemaProperty]) -> list[Rule]:
+    """That no text holds personal data.
+
+    What was taken out of one is warned of; a row whose own code held some is held back, since without it codes would be equal.
+    """
+    given = [
+        str(c.name) for c in columns if c.physicalType == "varchar" and "code_list" not in custom(c.customProperties)
+    ]
+    codes = [name for name in given if name in {"source_record_id", "own_code"}]
+    texts = [name for name in given if not _OURS.search(name)]
+    reason = ("Había datos personales, que se retiraron", "There were personal data, which were taken out")
+    why = (
+        "Lo que se publica no nombra a personas ni dice cómo encontrarlas",
+        "What is published names no person and tells no way to find one",
+    )
+    advice = "No escriba nombres, documentos de identidad, correos ni teléfonos de personas."
+    kinds: list[tuple[Severity, str, list[str]]] = [
+        ("warning", "texts hold no personal data", texts),
+        ("critical", "code is no personal data", codes),
+    ]
+    found = []
+    for severity, name, among in kinds:
+        if among:
+            columns_of_it = ", ".join(f'"{column}"' for column in among)
+            found.append(
+                Rule(
+                    f"{contract}.table.{as_name(name)}", name, "row", severity, "conformity", *reason, *why, "sql",
+                    failing=f"contains(concat_ws(' ', {columns_of_it}), '{REMOVED}')", mend_es=advice,
+                )
+            )  # fmt: skip
+    return found
 
 
 def from_quality(contract: str, quality: DataQuality, column: str | None, thresholds: Mapping[str, str]) -> Rule:

@@ -148,7 +148,9 @@ def _whole_table() -> BatchDefinition:
         create_temp_table=False,
     )
     schema, name = _CHECKED.split(".")
-    return datasource.add_table_asset(name, table_name=name, schema_name=schema).add_batch_definition_whole_table("whole")
+    return datasource.add_table_asset(name, table_name=name, schema_name=schema).add_batch_definition_whole_table(
+        "whole"
+    )
 
 
 def _expectation(rule: Rule, key: str) -> Expectation:

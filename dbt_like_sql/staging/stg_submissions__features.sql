@@ -30,7 +30,7 @@ with written as (
         given(features.funded_pen) as funded_pen_at_source,
         given(features.report_year) as report_year_at_source,
         given(features.source_document) as source_document,
-        without_persons(given(features.remarks)) as remarks,
+        given(features.remarks) as remarks,
         features.geometry,
         features._geometry_fault as geometry_fault
     from raw.submissions__areas as features

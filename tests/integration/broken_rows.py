@@ -139,6 +139,9 @@ KINDS = (
     _initiative("a negative target", "table.target_area_is_above_zero", given(HA_META=-5.0)),
     _initiative("a target larger than a region", "table.target_area_is_believable", given(HA_META=9_999_999.0)),
     _initiative("a hundred times its target", "table.declared_area_is_in_proportion_to_the_target", given(HA_META=0.01)),
+    _initiative("a mail address in the name", "table.texts_hold_no_personal_data", given(NOM_INIC="Vivero de alisos, pedidos a juana.quispe@example.org")),
+    _initiative("a DNI for an identifier", "table.code_is_no_personal_data", given(COD_INIC="DNI 41234567"), HELD_AREA,
+                "areas.table.code_is_no_personal_data"),
     _area("curves instead of rings", "geometry_can_be_read",
           given(geometry=json.dumps({"curveRings": [[[-75, -10], {"c": [[-75.1, -10], [-75.05, -10.1]]}]]})),
           "areas.table.ground_is_drawn"),
@@ -172,6 +175,8 @@ KINDS = (
     _line("a level of government nobody knows", "government_level.government_level_is_one_of_the_three", NIVEL_GOBIERNO="X"),
     _line("neither project nor product", "activity_or_project.line_is_of_a_project_or_a_product", TIPO_ACT_PROY="9"),
     _line("the same line twice", "table.line_is_no_copy_of_another", is_added=True),
+    _line("a person's RUC in an activity", "table.texts_hold_no_personal_data", ACTIVIDAD_ACCION_OBRA_NOMBRE="PAGO A RUC 10412345679"),
+    _investment("a mobile number in the name", "table.texts_hold_no_personal_data", NOMBRE_INVERSION="MEJORAMIENTO, INFORMES AL 987.654.321"),
     _investment("no CUI", "cui.required", CODIGO_UNICO=""),
     _investment("a CUI of six digits", "table.investment_code_has_seven_digits", CODIGO_UNICO="246924"),
     _investment("an investment without a name", "name.required", NOMBRE_INVERSION=" "),
@@ -198,6 +203,13 @@ KINDS = (
     _submitted("a report of long ago", "initiatives.table.report_is_recent", anio_reporte=str(THIS_YEAR - 5)),
     _submitted("an activity nobody knows", "initiatives.table.activities_are_of_the_list", actividades="4;99"),
     _submitted("no activities", "initiatives.table.activities_are_given", actividades=None),
+    _submitted("a person behind the funder", "submissions.table.texts_hold_no_personal_data", "initiatives.table.texts_hold_no_personal_data",
+               financiador="Contacto: Juana Quispe Mamani"),
+    _submitted("a DNI in a remark", "submissions.table.texts_hold_no_personal_data", observaciones="D.N.I. N° 41.234.567 firmó"),
+    _submitted("a DNI for a code", "submissions.table.code_is_no_personal_data", codigo="DNI 41234567"),
+    _indicator("a mail address in the method", "table.texts_hold_no_personal_data", metodo="Encuesta de juana@example.org"),
+    _indicator("a DNI for a code, of a value", "table.code_is_no_personal_data", "indicator_values.table.initiative_of_the_value_passed_the_protocol",
+               codigo="DNI 41234567"),
     _indicator("an indicator nobody knows", "table.indicator_is_one_of_aurora", indicador="AURORA-999"),
     _indicator("a value in words", "table.value_is_a_number", valor="mucho"),
     _indicator("250 %", "table.value_is_possible_for_its_indicator", valor="250"),
@@ -237,7 +249,7 @@ def _inject_features(world: World, clean_records: Iterator[str]) -> dict[str, st
             rows.append(broken | {"OBJECTID": max(row["OBJECTID"] for row in rows) + 1})
         else:
             rows[number] = broken
-        done[kind.kind] = str(broken["COD_INIC"] or "").strip() or record
+        done[kind.kind] = str(broken["COD_INIC"]) if kind.is_added else record
     pl.DataFrame(rows, infer_schema_length=None).write_parquet(path)
     return done
 

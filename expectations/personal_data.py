@@ -1,0 +1,102 @@
+"""Personal data in a text: what it is recognised by, and the text without it.
+
+Belongs here: one text. Does not: which columns are read so (assets/inputs.py), what is said of it (the rule that every contract
+gets in rules.py). A number alone is no identity document: words beside it or check digits make it one, since CUI, codes,
+amounts and hectares are numbers of the same length. Nobody's name can be recognised without a word that announces a person.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+from stdnum.pe import ruc
+
+REMOVED = "[dato personal retirado]"
+
+_NUMBER_WORD = (
+    r"[\s:;.,#°ºª/(-]*(?:(?:n(?:[°ºo]|ro|[uú]m(?:ero)?)?|es|del?|con|el|la|su)(?![a-záéíóúñ])[\s:;.,#°ºª-]*)*"
+)
+_DNI_WORD = (
+    r"(?:\bd[\s.]*n[\s.]*i\b|\bdoc(?:umento|\.)?\s*(?:nacional\s*)?(?:de\s*)?ident(?:idad|\.)?|\blibreta\s+electoral\b)"
+)
+_DNI = r"\d{2}[. ]?\d{3}[. ]?\d{3}(?!\d)(?:\s?-\s?\d\b)?"
+_AND_MORE = r"(?:\s*(?:,|;|/|\by\b|\be\b)\s*" + _DNI + ")*"
+_PATTERNS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"[\w.+-]+\s?(?:@|\[at\]|\(at\)|\(arroba\)|\[arroba\])\s?[\w-]+(?:\.[\w-]+)+",
+        _DNI_WORD + _NUMBER_WORD + _DNI + _AND_MORE,
+        r"\bdni\d{8}\b",
+        r"(?<!\d)" + _DNI + r"\s*\(?\s*" + _DNI_WORD,
+        r"(?:\bc[\s.]*e\b|\bcarn[eé]t?s?\s+(?:de\s+)?(?:extranjer[ií]a|ptp|cpp)|\bptp\b|\bpasaporte)" + _NUMBER_WORD + r"(?=[a-z]{0,3}\d{3})[a-z]{0,3}\d{6,12}\b",
+        r"\br[\s.]*u[\s.]*c\b" + _NUMBER_WORD + r"1[057][\s-]?\d{8}[\s-]?\d(?!\d)",
+    )
+]  # fmt: skip
+_RUC = re.compile(r"(?<![\d.,])1[057]\d{9}(?![\d]|[.,]\d)")
+_AMOUNT_BEFORE, _UNIT_AFTER = (
+    re.compile(r"(?:S/\.?|US\$|\$|€)\s*$"),
+    re.compile(r"\s*(?:%|ha\b|hect|m2|m²|km|soles|d[oó]lares)", re.IGNORECASE),
+)
+_MOBILE = re.compile(
+    r"(?<![\d.,/-])(?:\(?(?:\+|00)?51\)?[\s.-]?)?9\d{2}(?P<gap>[\s.-]?)\d{3}(?P=gap)\d{3}(?!\d|[.,/-]\d)"
+)
+_ABROAD = re.compile(r"(?<![\d])\+\d[\d\s().-]{7,16}\d")
+_PHONE_WORD = re.compile(
+    r"\b(?:tel[eé]?f?(?:ono)?s?|fonos?|cel(?:ular)?(?:es)?|m[oó]vil(?:es)?|whatsapp|wsp|llamar\s+al?|central\s+telef[oó]nica)\b"
+    r"(?P<word>" + _NUMBER_WORD + r"(?:fijo|m[oó]vil)?[\s:.]*)(?P<number>\(?\+?\d[\d\s()./-]{4,18}\d)", re.IGNORECASE,
+)  # fmt: skip
+_AREA = re.compile(r"(?<![\d])(?:\(0\d{1,2}\)\s?|0\d{1,2}-)\d{2,3}[\s-]?\d{2}[\s-]?\d{2}(?!\d)")
+_CONTACT = re.compile(
+    r"(?P<word>\b(?:contactos?|persona\s+de\s+contacto|contactar(?:se)?\s+(?:a|con)|responsables?|encargad[oa]|coordinador(?:a)?|representante(?:\s+legal)?"
+    r"|informante|propietari[oa]|posesionari[oa]|titular)\b\s*(?:[:=]|\s[-–])\s*|\b(?:contactar(?:se)?\s+(?:a|con)|comunicarse\s+con)\s+)"
+    r"(?P<title>(?:(?:sr|sra|srta|ing|dr|dra|lic|blgo|blga|mg|don|doña)\b\.?\s*)*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+_NAME = re.compile(r"[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?(?:\s+(?:(?:de|del|la|las|los|y|van|von)\s+)*[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?){0,5}")
+_INSTITUTION = re.compile(
+    r"\b(?:municip|gobierno|gore|direcci|gerencia|sub|oficina|asociaci|comunidad|comit|minist|servicio|proyecto|programa|fondo|fundaci|ong\b|s\.?a\.?c?\b"
+    r"|e\.?i\.?r\.?l|universidad|instituto|cooperativa|federaci|unidad|autoridad|reserva|parque|agencia|centro|empresa|consorcio|junta|rondas?|jefatura"
+    r"|[aá]rea|secretar|administraci|agencia|museo|red\b|grupo|equipo|bosques?|minam|serfor|sernanp|agrorural|concesi|conservaci|santuario|san\b)",
+    re.IGNORECASE,
+)  # fmt: skip
+
+# what a text has to hold to be looked at: RE2, for DuckDB, which asks it of every text; six digits, a mail address or a word
+WORTH_LOOKING = r"(?i)@|arroba|\[at\]|\(at\)|(\d[\s.()/-]*){6}|contact|comunicarse|responsable|encargad|coordinador|representante|informante|propietari|posesionari|titular"
+
+
+@lru_cache(maxsize=100_000)  # names of activities and investments occur in thousands of lines
+def without_personal_data(text: str) -> str:
+    """The text with `[dato personal retirado]` in place of what is personal; one without any comes back as it is.
+
+    Personal are mail addresses, telephone numbers, DNI, carnet de extranjería, passport, RUC of a person, and a name that a word
+    announces ("contacto: …").
+    """
+    for pattern in _PATTERNS:
+        text = pattern.sub(REMOVED, text)
+    text = _RUC.sub(lambda found: REMOVED if ruc.is_valid(found.group()) else found.group(), text)
+    text = _PHONE_WORD.sub(REMOVED, text)
+    for pattern in (_ABROAD, _MOBILE, _AREA):
+        text = pattern.sub(_unless_no_telephone, text)
+    return _CONTACT.sub(_without_name, text)
+
+
+def _unless_no_telephone(found: re.Match[str]) -> str:
+    """The mark in place of a telephone number; an amount, an area or a number that no country gives stays."""
+    before, after = found.string[: found.start()], found.string[found.end() :]
+    if _AMOUNT_BEFORE.search(before) or _UNIT_AFTER.match(after):
+        return found.group()
+    try:
+        number = phonenumbers.parse(found.group(), "PE")
+    except phonenumbers.NumberParseException:
+        return found.group()
+    return REMOVED if phonenumbers.is_valid_number(number) else found.group()
+
+
+def _without_name(found: re.Match[str]) -> str:
+    """What announces a person, without the person; an institution stays, and so does a single word."""
+    rest = found["rest"]
+    name = _NAME.match(rest)
+    is_person = name and not _INSTITUTION.search(name.group()) and (len(name.group().split()) > 1 or found["title"])
+    kept = REMOVED + rest[name.end() :] if name and is_person else found["title"] + rest
+    return found["word"] + (_CONTACT.sub(_without_name, kept) if kept != found.string else kept)
