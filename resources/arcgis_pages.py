@@ -106,7 +106,7 @@ class PageReader:
     ) -> None:  # fmt: skip
         self.http, self.source, self._layer, self._store = http, source, layer, store
         self._made = made if made is not None else []
-        self._connections = Semaphore(http.connections(layer.url) if layer else 1)
+        self._connections = Semaphore(http.policy(layer.url).connections if layer else 1)
         self.is_sandbox = False
         self.rows_read = 0
         self.on_new_body: Callable[[str, bytes], None] = lambda _sha256, _body: None
@@ -267,7 +267,7 @@ class PageReader:
         """
         coming, waiting = iter(tasks), deque[Task]()
         pages: list[Page] = []
-        at_once = self.http.connections(self.layer.url) + _READ_MEANWHILE
+        at_once = self.http.policy(self.layer.url).connections + _READ_MEANWHILE
         with ThreadPoolExecutor(at_once) as pool:
             running: dict[Future[Page], Task] = {}
             try:

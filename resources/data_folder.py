@@ -84,6 +84,10 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             host: HostPolicy(
                 connections=int(p["connections"]),
                 pause_seconds=0 if self.hosts_file else float(p["pause_seconds"]),  # the sandbox needs no rest
+                answer_seconds=float(p["answer_seconds"]),
+                answer_bytes=int(p["answer_mib"] * 2**20),
+                file_seconds=float(p["file_seconds"]),
+                file_bytes=int(p["file_mib"] * 2**20),
                 headers=p["headers"],
                 ca_file=Path(p["ca_file"]) if p["ca_file"] else None,
             )

@@ -16,14 +16,13 @@ from threading import Thread
 
 import requests
 
+from resources.deadlines import pieces
 from resources.errors import TooHeavy, TransientSourceError
-from resources.http import SANDBOX_HEADER, Http, pieces, refuse_web_page
+from resources.http import SANDBOX_HEADER, HostPolicy, Http, refuse_web_page
 from resources.snapshots import BlobWriter, Draft, Manifest, Part
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_FILE = 4 * 3600.0  # seconds
-_LARGEST_FILE = 32 << 30  # bytes, unpacked; the largest that is known has 2.4 GB
 _TOLD_EVERY = 10.0  # seconds
 _AHEAD = 16  # chunks between the network and the compressor
 
@@ -44,7 +43,7 @@ class Downloads:
         byte. `web_page` allows HTML (an export that is one). Raises TransientSourceError when fewer bytes come than
         announced or the checksum differs, UnexpectedFormat for a web page.
         """
-        with _Transfer(source, draft.store.writer("file"), web_page=web_page) as transfer:
+        with _Transfer(source, draft.store.writer("file"), self.http.policy(url), web_page=web_page) as transfer:
 
             def fetch() -> Part | None:
                 with self.http.open(
@@ -76,8 +75,8 @@ def _conditions(current: Manifest | None) -> dict[str, str]:
 class _Transfer:
     """What has come of one file so far, over as many connections as it takes."""
 
-    def __init__(self, source: str, writer: BlobWriter, *, web_page: bool) -> None:
-        self.source, self.web_page = source, web_page
+    def __init__(self, source: str, writer: BlobWriter, limits: HostPolicy, *, web_page: bool) -> None:
+        self.source, self.limits, self.web_page = source, limits, web_page
         self._writer = writer
         self._md5: str | None = None
         self._digest = hashlib.md5(usedforsecurity=False)
@@ -158,9 +157,9 @@ class _Transfer:
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         first = not self._writer.size
         try:
-            for chunk in pieces(response, _LONGEST_FILE):
-                if self._writer.size > _LARGEST_FILE:
-                    raise TooHeavy(self.source, response.url.partition("?")[0], _LARGEST_FILE)
+            for chunk in pieces(response, self.limits.file_seconds):
+                if self._writer.size > self.limits.file_bytes:
+                    raise TooHeavy(self.source, response.url.partition("?")[0], self.limits.file_bytes)
                 if first and not self.web_page:
                     refuse_web_page(self.source, "a data file", chunk)
                 first = False

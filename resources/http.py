@@ -8,13 +8,10 @@ from __future__ import annotations
 import email.utils
 import json
 import logging
-import os
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +22,7 @@ import requests
 import tenacity
 from requests.adapters import HTTPAdapter
 
+from resources.deadlines import limit_headers, pieces
 from resources.errors import (
     CertificateProblem,
     RedirectRefused,
@@ -41,19 +39,23 @@ USER_AGENT = "Mozilla/5.0 (compatible; restauracion-peru/0.1; restoration data w
 SANDBOX_HEADER = "x-sandbox"
 RETRIED_STATUSES = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 60.0
-_LARGEST_BODY = 192 << 20  # bytes held in memory for one answer; SERFOR has sent 59 MB
-_LONGEST_ANSWER = 900.0  # seconds; SERFOR has taken 44 s for a page
-_CHUNK = 1 << 20
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class HostPolicy:
-    """How one host wants to be treated: connections at once, seconds between requests, extra headers and authority."""
+    """How one host wants to be treated: connections at once, seconds between requests, extra headers and authority.
+
+    `answer_…` and `file_…` say what is too long and too large for one of its answers (in memory) and files (unpacked).
+    """
 
     connections: int = 4
     pause_seconds: float = 0.0
+    answer_seconds: float = 900.0
+    answer_bytes: int = 192 << 20
+    file_seconds: float = 4 * 3600.0
+    file_bytes: int = 32 << 30
     headers: Mapping[str, str] = field(default_factory=dict)
     ca_file: Path | None = None
 
@@ -72,13 +74,14 @@ class Answer:
 class _Guest(HTTPAdapter):
     """A connection pool of one host: no more connections than its policy, its own authorities beside the common ones."""
 
-    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
-        self._context = context
-        super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
+    def __init__(self, context: ssl.SSLContext, policy: HostPolicy) -> None:
+        self._context, self._policy = context, policy
+        super().__init__(pool_connections=1, pool_maxsize=policy.connections, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
-        """Hand the TLS context to urllib3."""
-        return super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        """Hand the TLS context and the time limit of headers to urllib3."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        limit_headers(self.poolmanager, self._policy.answer_seconds)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave authorities to the context; only whether to verify is set here."""
@@ -137,7 +140,7 @@ class _Host:
         if token:  # as a header: addresses end in logs and manifests, headers do not; requests drops it for other hosts
             self.session.headers["Authorization"] = f"Bearer {token}"
         for scheme in ("https://", "http://"):
-            self.session.mount(scheme, _Guest(context, policy.connections))
+            self.session.mount(scheme, _Guest(context, policy))
 
     def wait_turn(self) -> None:
         """Keep the host's pause between the starts of two requests."""
@@ -190,9 +193,9 @@ class Http:
                 )
             return self._opened[name]
 
-    def connections(self, url: str) -> int:
-        """How many requests this host may have under way at once."""
-        return self._host(url).policy.connections
+    def policy(self, url: str) -> HostPolicy:
+        """How the url's host wants to be treated."""
+        return self._host(url).policy
 
     def is_verified(self, url: str) -> bool:
         """Whether the certificate of the url's host is held against an authority."""
@@ -274,14 +277,14 @@ class Http:
 
         Raises TooHeavy for a body that would not fit in memory.
         """
-        began = time.monotonic()
+        began, limits = time.monotonic(), self.policy(url)
         with self.open(source, url, params=params, data=data, stream=True) as response:
             body = bytearray()
             try:
-                for chunk in pieces(response, _LONGEST_ANSWER):
+                for chunk in pieces(response, limits.answer_seconds):
                     body += chunk
-                    if len(body) > _LARGEST_BODY:
-                        raise TooHeavy(source, url, _LARGEST_BODY)
+                    if len(body) > limits.answer_bytes:
+                        raise TooHeavy(source, url, limits.answer_bytes)
             except OSError as error:  # requests' exceptions for a connection cut in the body derive from it
                 raise TransientSourceError(
                     source, f"the connection broke in the body: {_root_cause(error)}", by_size=True
@@ -289,29 +292,6 @@ class Http:
             return Answer(
                 url, bytes(body), response.headers, SANDBOX_HEADER in response.headers, time.monotonic() - began
             )
-
-
-def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
-    """A body as it comes. Raises TimeoutError when it takes longer than this in all: a time-out counts for one read alone."""
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(response.raw.fileno())) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
-
-    watch = threading.Timer(seconds, cut)
-    watch.daemon = True
-    watch.start()
-    try:
-        yield from response.iter_content(_CHUNK)
-    except OSError:
-        if not late.is_set():
-            raise
-    finally:
-        watch.cancel()
-    if late.is_set():
-        raise TimeoutError(f"the answer was not whole after {seconds:.0f} s")
 
 
 def refuse_web_page(source: str, expected: str, body: bytes) -> None:
@@ -334,6 +314,6 @@ def _retry_after(response: requests.Response) -> float | None:
 
 def _root_cause(error: BaseException) -> str:
     """The innermost reason, without the object addresses that urllib3 prints."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        error = inner
     return f"{type(error).__name__}: {error}"

@@ -37,6 +37,12 @@ class Host(Model):
 
     connections: int = Field(4, ge=1, le=8, description="requests under way at once")
     pause_seconds: float = Field(0, ge=0, le=60, description="between the starts of two requests")
+    answer_seconds: float = Field(
+        900, gt=0, le=7_200, description="for one answer in all; SERFOR has taken 44 s for a page"
+    )
+    answer_mib: float = Field(192, gt=0, le=2_048, description="of one answer, in memory; SERFOR has sent 59 MB")
+    file_seconds: float = Field(14_400, gt=0, le=43_200, description="for one file in all")
+    file_mib: float = Field(32_768, gt=0, description="of one file, unpacked; the largest that is known has 2.4 GB")
     headers: dict[str, str] = Field(default_factory=dict, description="what the host asks for, for instance a Referer")
     ca_file: str | None = Field(None, description="authority that its certificate needs beside the common ones")
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from resources import downloads, http
 from resources.downloads import Downloads
 from resources.errors import SourceError
-from resources.http import Http
+from resources.http import HostPolicy, Http
 from resources.snapshots import SnapshotStore
 
 Serve = Callable[[socket.socket], None]
@@ -60,6 +59,12 @@ def drip(head: bytes, piece: bytes) -> Serve:
     return answer
 
 
+def impatient(**limits: float) -> Http:
+    """A client that asks once and does not wait for long."""
+    policy = HostPolicy(**{"answer_seconds": 0.5, "file_seconds": 0.5} | limits)  # type: ignore[arg-type]
+    return Http(connect_timeout=2, read_timeout=3, attempts=1, policies={"127.0.0.1": policy})
+
+
 HEADS = {
     "until it closes": (b"HTTP/1.0 200 OK\r\n\r\n", b"a"),
     "announced": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"a"),
@@ -68,12 +73,8 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_body_that_drips_without_end_is_given_up(
-    serve: Callable[[Serve], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    url, client = serve(drip(*HEADS[kind])), Http(connect_timeout=2, read_timeout=3, attempts=1)
-    monkeypatch.setattr(http, "_LONGEST_ANSWER", 0.5)
-    monkeypatch.setattr(downloads, "_LONGEST_FILE", 0.5)
+def test_a_body_that_drips_without_end_is_given_up(serve: Callable[[Serve], str], tmp_path: Path, kind: str) -> None:
+    url, client = serve(drip(*HEADS[kind])), impatient()
     began = time.monotonic()
     with pytest.raises(SourceError, match="not whole after"):
         client.get("a.b", url)
@@ -83,13 +84,30 @@ def test_a_body_that_drips_without_end_is_given_up(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_file_without_end_is_given_up(
-    serve: Callable[[Serve], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(downloads, "_LARGEST_FILE", 8 << 20)
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: a", b"HTTP/1.1 200 OK", b""])
+def test_headers_that_drip_without_end_are_given_up(serve: Callable[[Serve], str], head: bytes) -> None:
+    url, began = serve(drip(head, b"a")), time.monotonic()
+    with pytest.raises(SourceError, match="no answer from"):
+        impatient().get("a.b", url)
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_within_its_time_is_read_again_on_the_same_connection(serve: Callable[[Serve], str]) -> None:
+    def answer(connection: socket.socket) -> None:
+        for _ in range(2):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            connection.recv(65536)
+
+    url, client = serve(answer), impatient()
+    assert [client.get("a.b", url).body for _ in range(2)] == [b"ok", b"ok"]
+
+
+def test_a_file_without_end_is_given_up(serve: Callable[[Serve], str], tmp_path: Path) -> None:
     url = serve(drip(b"HTTP/1.0 200 OK\r\n\r\n", b"a" * (2 << 20)))
     with pytest.raises(SourceError, match=r"MiB|bytes|heavy"):
-        Downloads(Http(attempts=1)).read_file("a.b", url, SnapshotStore(tmp_path).draft(), None)
+        Downloads(impatient(file_seconds=60, file_bytes=8 << 20)).read_file(
+            "a.b", url, SnapshotStore(tmp_path).draft(), None
+        )
 
 
 def test_a_date_that_is_none_is_no_error_of_ours(serve: Callable[[Serve], str]) -> None:

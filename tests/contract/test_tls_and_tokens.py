@@ -170,7 +170,7 @@ def test_refused_redirects_leave_the_connections_to_others() -> None:
             hosts={SERFOR: url.replace("localhost", "127.0.0.1")}, attempts=1, insecure_hosts=frozenset({SERFOR})
         )
         kept = []  # as long as somebody looks at an error, its answer lives
-        for number in range(2 * http.connections(f"https://{SERFOR}/here") + 1):
+        for number in range(2 * http.policy(f"https://{SERFOR}/here").connections + 1):
             with pytest.raises(RedirectRefused) as refused:
                 http.open("serfor.x", f"https://{SERFOR}/here", stream=True, body=b"{}" if number % 2 else None)
             kept.append(refused)

@@ -1,0 +1,72 @@
+"""Time limits over whole answers: a time-out of the socket counts for one read alone, and a server that drips never reaches it.
+
+Belongs here: cutting a connection when its time is over, for headers and bodies. Does not: how long is too long (http.py).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import requests
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def deadline(connection: Callable[[], int], seconds: float) -> Iterator[None]:
+    """Cut the connection of this descriptor after so many seconds. Raises TimeoutError then, whatever came of the cut."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(connection())) as copied:
+            copied.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(seconds, cut)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    except Exception:
+        if not late.is_set():
+            raise
+    finally:
+        watch.cancel()
+        if late.is_set():
+            raise TimeoutError(f"the answer was not whole after {seconds:.0f} s") from None
+
+
+def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
+    """A body as it comes. Raises TimeoutError when it takes longer than this in all."""
+    with deadline(lambda: response.raw.fileno(), seconds):
+        yield from response.iter_content(_CHUNK)
+
+
+def limit_headers(pools: PoolManager, seconds: float) -> None:
+    """Give up an answer whose headers are not whole after so many seconds; urllib3 then raises ReadTimeoutError."""
+
+    class Plain(HTTPConnection):
+        def getresponse(self) -> Any:
+            with deadline(lambda: self.sock.fileno(), seconds):
+                return super().getresponse()
+
+    class Secure(HTTPSConnection):
+        def getresponse(self) -> Any:
+            with deadline(lambda: self.sock.fileno(), seconds):
+                return super().getresponse()
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    pools.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
