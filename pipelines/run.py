@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from assets.names import PUBLISHED
 from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.closing_lines import ClosingLines
 from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
+from pipelines.event_log import instance_of
 from pipelines.definitions import build_definitions
 from pipelines.incidents import after_run, blocked_by, is_interrupted
 from pipelines.jobs import year_range_tags
@@ -95,10 +97,11 @@ def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool
     started = time.perf_counter()
     if is_scheduled:
         _refuse_a_past_night(settings)
-    os.environ.update(dagster_home(settings.data_dir))
+    home = dagster_home(settings.data_dir)
+    os.environ.update(home)
     definitions = build_definitions(settings)
     logging.getLogger("dagster").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
-    with dg.DagsterInstance.get() as instance:
+    with instance_of(Path(home["DAGSTER_HOME"])) as instance:
         config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG" if verbose else "CRITICAL"}}}}
         tags = year_range_tags(settings.fiscal_years(first_fiscal_year(all_layers())))
         if is_scheduled:
