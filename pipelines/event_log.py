@@ -5,7 +5,6 @@ Belongs here: one engine a file. Does not: what is stored, and where (Dagster).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -27,8 +27,8 @@ from assets.names import PUBLISHED
 from assets.sources.register import all_layers, first_fiscal_year
 from pipelines.closing_lines import ClosingLines
 from pipelines.dagster_home import dagster_home, without_waiting_for_the_disk
-from pipelines.event_log import instance_of
 from pipelines.definitions import build_definitions
+from pipelines.event_log import instance_of
 from pipelines.incidents import after_run, blocked_by, is_interrupted
 from pipelines.jobs import year_range_tags
 from pipelines.run_origin import SHELL_TAG, show_in_timeline
