@@ -13,6 +13,7 @@ from typing import Any, Self
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
@@ -20,9 +21,9 @@ from sqlalchemy.pool import StaticPool
 class EventLog(SqliteEventLogStorage):
     """Dagster's own makes an engine a statement, which compiles each anew: 10 of 25 s of an unchanged run (2026-11-28)."""
 
-    def __init__(self, base_dir: str, inst_data: object = None) -> None:
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}
-        super().__init__(base_dir, inst_data)  # type: ignore[arg-type]
+        super().__init__(base_dir, inst_data)
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
@@ -52,5 +53,5 @@ def instance_of(home: Path) -> DagsterInstance:
     if theirs and theirs.class_name == SqliteEventLogStorage.__name__:
         place = theirs.config_dict["base_dir"]
         ours = {"module": EventLog.__module__, "class": EventLog.__name__, "config": {"base_dir": place}}
-        ref = InstanceRef.from_dir(str(home), overrides={"event_log_storage": ours})  # type: ignore[typeddict-unknown-key]
+        ref = InstanceRef.from_dir(str(home), overrides={"event_log_storage": ours})
     return DagsterInstance.from_ref(ref)

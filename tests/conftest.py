@@ -60,6 +60,14 @@ def keys_without_exports(definitions: dg.Definitions) -> list[dg.AssetKey]:
     return [key for key in job.asset_layer.selected_asset_keys if graph.get(key).group_name != "exports"]
 
 
+def keys_to_publish(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    """Every source, the published file and the answers to submissions: the same file as the whole job makes, whose tables have
+    no steps of their own here, for time.
+    """
+    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    return [*sorted(key for key in keys if key.path[-1].startswith("raw_")), PUBLISHED, ANSWERS]
+
+
 @dataclass
 class Pipeline:
     """The whole pipeline over a sandbox of its own, in one data folder."""
@@ -98,10 +106,9 @@ class Pipeline:
         return any(e.asset_key == PUBLISHED for e in self.last.get_asset_materialization_events())
 
     def publish(self, fiscal_years: list[int] | None = None) -> bool:
-        """Read every source, publish and answer submissions: the same file as after `run`, whose tables have no steps of their own here, for time."""
-        keys = build_definitions(self.settings).resolve_asset_graph().get_all_asset_keys()
-        raw = sorted(key.to_user_string() for key in keys if key.path[-1].startswith("raw_"))
-        return self.run([*raw, PUBLISHED.to_user_string(), ANSWERS.to_user_string()], fiscal_years)
+        """Read every source, publish and answer submissions (`keys_to_publish`)."""
+        keys = keys_to_publish(build_definitions(self.settings))
+        return self.run([key.to_user_string() for key in keys], fiscal_years)
 
     def query(self, sql: str, *parameters: object) -> list[tuple]:
         with duckdb.connect(str(self.published), read_only=True) as con:

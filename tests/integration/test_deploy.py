@@ -19,7 +19,7 @@ from pipelines.definitions import build_definitions
 from pipelines.doctor import examine
 from pipelines.jobs import year_range_tags
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline, free_port, keys_without_exports
+from tests.conftest import MakePipeline, Pipeline, free_port, keys_to_publish
 from tests.integration.test_damage import flip
 from tests.integration.test_survival import contents, everything_holds
 
@@ -60,7 +60,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run(str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "dagster", "dagster")
     yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/dagster"
     subprocess.run(
-        [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "db"), "-m", "fast", "-w", "stop"],
+        [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "-t", "120", "-w", "stop"],
         capture_output=True,
         cwd="/",
     )
@@ -76,7 +76,7 @@ def test_the_same_definitions_run_with_postgresql(
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres)
     monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", str(tmp_path / "logs"))
     definitions = build_definitions(pipeline.settings)
-    job, keys = definitions.resolve_job_def("nightly"), keys_without_exports(definitions)
+    job, keys = definitions.resolve_job_def("nightly"), keys_to_publish(definitions)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert "Postgres" in type(instance.run_storage).__name__
         for selection in (keys, [dg.AssetKey("stg_ferm__initiatives")]):

@@ -6,7 +6,7 @@ import http.server
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -23,7 +23,7 @@ from pipelines.jobs import year_range_tags
 from resources.notifications import Message, Notifier
 from resources.secrets import secret
 from sandbox.world import World
-from tests.conftest import MakePipeline, Pipeline, free_port, keys_without_exports
+from tests.conftest import MakePipeline, Pipeline, free_port, keys_to_publish, keys_without_exports
 
 
 class Letters:
@@ -64,15 +64,17 @@ def hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.shutdown()
 
 
-def night(pipeline: Pipeline, notifier: Notifier) -> Message | None:
-    """A nightly run, and what the sensor after it does."""
+def night(
+    pipeline: Pipeline, notifier: Notifier, chosen: Callable[[dg.Definitions], list[dg.AssetKey]] = keys_to_publish
+) -> Message | None:
+    """A run, and what the sensor after it does."""
     definitions = build_definitions(pipeline.settings)
     job = definitions.resolve_job_def("nightly")
     config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(
             instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), run_config=config, raise_on_error=False,
-            asset_selection=keys_without_exports(definitions),
+            asset_selection=chosen(definitions),
         )  # fmt: skip
         run = instance.get_run_by_id(done.run_id)
         assert run is not None
@@ -174,7 +176,7 @@ def test_a_blocked_first_run_tells_the_check_its_rows_and_no_page_that_is_not_th
     frame = pl.read_csv(path, infer_schema=False)
     frame.with_columns(pl.col("MONTO_PIM") + "0").write_csv(path, quote_style="always")
     pipeline = make_pipeline(own_world)
-    message = night(pipeline, Notifier.from_env({}))
+    message = night(pipeline, Notifier.from_env({}), keys_without_exports)
     assert message is not None
     opened = [i for i in IncidentBook(pipeline.data_dir).open().values() if not i.key.startswith("source:")]
     assert [i.key for i in opened] == ["check:quality_reconciliation:no_total_is_far_from_the_official_one"]

@@ -16,7 +16,9 @@ from assets.linkage import steps
 from assets.names import PUBLISHED
 from assets.replay import replay
 from assets.sources.register import all_layers
+from pipelines.dagster_home import dagster_home
 from pipelines.definitions import build_definitions
+from pipelines.event_log import instance_of
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings
 from sandbox.world import World
@@ -48,8 +50,8 @@ def pipeline(make_pipeline: MakePipeline, world: World, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as made:
+    home = dagster_home(tmp_path, {"DAGSTER_HOME": str(tmp_path / "home")})["DAGSTER_HOME"]
+    with instance_of(Path(home)) as made:
         yield made
 
 
