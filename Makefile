@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui nights template replay train doctor audit docs test notebook peers lint bench clean .system
+.PHONY: help setup run live ui nights template replay train doctor audit sbom docs test notebook peers lint bench clean .system
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -59,6 +59,9 @@ audit: $(STAMP)  ## Known vulnerabilities of the locked packages: needs a networ
 	$(UV) export --quiet --locked --no-hashes --no-dev --output-file .audit.txt
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
 	$(UV) tool run --quiet pip-audit --requirement .audit.txt --no-deps --disable-pip; rm -f .audit.txt
+
+sbom: $(STAMP)  ## sbom.cdx.json: what the locked environment is made of (CycloneDX 1.5)
+	$(UV) export --quiet --locked --no-dev --format cyclonedx1.5 --output-file sbom.cdx.json
 
 docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
 	$(BIN)/python -m pipelines.docs

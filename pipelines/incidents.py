@@ -20,6 +20,7 @@ import dagster as dg
 
 from assets.names import PUBLISHED
 from assets.sources.register import SourceLayer
+from pipelines.backups import newest
 from resources import errors
 from resources.notifications import Message, Notifier
 from resources.snapshots import SnapshotStore
@@ -27,6 +28,7 @@ from resources.snapshots import SnapshotStore
 logger = logging.getLogger(__name__)
 
 BOOK = "incidents.json"
+_OLDEST_COPY = dt.timedelta(days=2)
 _TRANSIENT = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
 }  # fmt: skip
@@ -124,6 +126,22 @@ def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) ->
 def _opens_soon(fiscal_year: str | None, at: str) -> bool:
     """Whether it is the year's first quarter, in which the MEF opens the files of the year."""
     return fiscal_year == at[:4] and at[5:7] <= "03"
+
+
+def backup_incident(backups: Path | None) -> dict[str, Incident]:
+    """That the newest copy of the data folder is old, or that there is none; nothing where nobody said where copies are."""
+    if backups is None:
+        return {}
+    made = newest(backups)
+    if made and dt.datetime.now(dt.UTC) - made < _OLDEST_COPY:
+        return {}
+    when = f"{made:%Y-%m-%d %H:%M} UTC" if made else "nunca"
+    told = Incident(
+        "backup:old", f"La última copia de respaldo en {backups} es de: {when}", when, is_permanent=True,
+        stands="lo publicado y las copias de las fuentes siguen intactos, pero en una sola máquina",
+        todo="Vea por qué no corrió deploy/backup.sh (systemctl status restauracion-backup) y córralo",
+    )  # fmt: skip
+    return {told.key: told}
 
 
 def run_incidents(
@@ -231,17 +249,19 @@ def after_run(
     data_dir: Path,
     layers: Mapping[str, SourceLayer],
     notifier: Notifier,
+    backups: Path | None = None,
 ) -> Message | None:
     """Compare with what was told before; tell what began and what ended. Returns the message that was sent, if any."""
     book = IncidentBook(data_dir)
     before = book.open()
     sources = source_incidents(SnapshotStore(data_dir / "snapshots"), layers)
     of_run, went_well = run_incidents(instance, run, data_dir / "warehouse" / "restauracion.duckdb")
-    present = sources | of_run
+    present = sources | of_run | backup_incident(backups)
     kept = {
         k: i
         for k, i in before.items()
-        if k in present or not (k.startswith("source:") or k in went_well or (k == "run" and "run" in went_well))
+        if k in present
+        or not (k.startswith(("source:", "backup:")) or k in went_well or (k == "run" and "run" in went_well))
     }
     began = [i for k, i in present.items() if k not in before]
     ended = [i for k, i in before.items() if k not in kept]

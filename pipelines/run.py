@@ -124,7 +124,7 @@ def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool
             if e.is_step_failure and not is_interrupted(e) and e.step_key not in {step for step, _ in blocked}
         }
         interrupted = run.status == dg.DagsterRunStatus.CANCELED or any(is_interrupted(e) for e in events)
-        after_run(instance, run, settings.data_dir, all_layers(), Notifier.from_env(os.environ))
+        after_run(instance, run, settings.data_dir, all_layers(), Notifier.from_env(os.environ), settings.backups)
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no window to fit into

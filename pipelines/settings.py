@@ -39,6 +39,7 @@ class Settings:
     lock_wait_seconds: float = 900
     min_free_mb: float = 500
     keep_snapshot_days: float = 730
+    backups: Path | None = None
     nightly_cron: str = NIGHTLY
 
     @classmethod
@@ -60,6 +61,7 @@ class Settings:
             min_free_mb=_number(env, "RESTAURACION_MIN_FREE_MB", 500, 0, 1e7),
             nightly_cron=_cron(env, "RESTAURACION_NIGHTLY_CRON", NIGHTLY),
             keep_snapshot_days=_number(env, "RESTAURACION_KEEP_SNAPSHOT_DAYS", 730, 7, 36_500),
+            backups=Path(folder).resolve() if (folder := env.get("RESTAURACION_BACKUPS")) else None,
             quality_url=env.get("RESTAURACION_QUALITY_URL") or "",
             token_variables=tuple(
                 sorted({n.removesuffix("_FILE") for n in env if n.startswith(TOKEN_PREFIX) and env[n]})

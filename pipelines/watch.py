@@ -24,7 +24,12 @@ def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: s
         if SHELL_TAG in context.dagster_run.tags:
             return dg.SkipReason("A run of the shell tells people itself.")
         message = after_run(
-            context.instance, context.dagster_run, settings.data_dir, layers, Notifier.from_env(os.environ)
+            context.instance,
+            context.dagster_run,
+            settings.data_dir,
+            layers,
+            Notifier.from_env(os.environ),
+            settings.backups,
         )
         return None if message else dg.SkipReason("Nothing began and nothing ended.")
 

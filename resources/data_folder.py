@@ -5,8 +5,9 @@ Belongs here: putting the tools of a run together from its configuration. Does n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from resources.run_lock import RunLock, refuse_without_room
 from resources.secrets import secret
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles
+
+_PRIVATE = ("snapshots", "lake")  # as it came, personal data included: not for the group either
 
 
 class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
@@ -63,6 +66,11 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             except NoSpace:
                 self._lock.release()
                 raise
+        os.umask(0o027)  # what is made here is for the service's user and group, whatever started it
+        for name in _PRIVATE:
+            (folder / name).mkdir(exist_ok=True)
+            with suppress(OSError):  # somebody else's folder
+                (folder / name).chmod(0o700)
         mark = folder / "ORIGIN"
         if not mark.exists():
             mark.write_text(self.origin + "\n")

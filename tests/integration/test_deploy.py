@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,10 @@ import pytest
 import yaml
 from starlette.responses import Response
 
+from pipelines.backups import STAMP, faults, newest
 from pipelines.definitions import build_definitions
 from pipelines.doctor import examine
+from pipelines.incidents import backup_incident
 from pipelines.jobs import year_range_tags
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, free_port, keys_to_publish
@@ -107,10 +111,27 @@ def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, wor
     assert (Path(first) / same).stat().st_ino == (Path(second) / same).stat().st_ino, (
         "what did not change is not copied again"
     )
+    assert everything_is_private(pipeline.data_dir)
+    for wrong in ("0", "many", "-1"):
+        refused = subprocess.run(
+            [script, backups, pipeline.data_dir],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"KEEP_BACKUPS": wrong},
+        )
+        assert (refused.returncode, "KEEP_BACKUPS" in refused.stderr) == (2, True)
+    assert {str(p) for p in backups.iterdir()} == {first, second}
+    body = max((pipeline.data_dir / "snapshots" / "blobs").rglob("*.zst"), key=lambda p: p.stat().st_size)
+    whole = body.read_bytes()
+    flip(body)
+    refused = subprocess.run([script, backups, pipeline.data_dir], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert body.name.split(".")[0] in refused.stderr, "each stored byte is held against its checksum"
+    body.write_bytes(whole)
     flip(pipeline.published)
     refused = subprocess.run([script, backups, pipeline.data_dir], capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "damaged" in refused.stderr
+    assert "checksum" in refused.stderr
     assert len([p for p in backups.iterdir() if not p.name.startswith(".")]) == 2
     taken = subprocess.run([ROOT / "deploy" / "restore.sh", second, pipeline.data_dir], capture_output=True, text=True)
     assert taken.returncode == 1, "a folder with data is not overwritten"
@@ -124,6 +145,31 @@ def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, wor
         "nothing is new: the release is the one of before"
     )
     everything_holds(pipeline.data_dir)
+
+
+def everything_is_private(data: Path) -> bool:
+    """Nobody outside the service's group reads anything; what came as it came is not even for the group."""
+    inside = [p for p in (data / "warehouse").rglob("*") if p.is_file()]
+    assert {oct((data / name).stat().st_mode & 0o777) for name in ("snapshots", "lake")} == {"0o700"}
+    return all(p.stat().st_mode & 0o007 == 0 for p in inside)
+
+
+def test_the_first_copy_of_a_month_is_whole_and_an_old_one_is_an_incident(good_night: Pipeline, tmp_path: Path) -> None:
+    script, backups = ROOT / "deploy" / "backup.sh", tmp_path / "backups"
+    take = [script, backups, good_night.data_dir]
+    first = Path(subprocess.run(take, check=True, capture_output=True, text=True).stdout.strip())
+    assert newest(backups) == dt.datetime.strptime(first.name, STAMP).replace(tzinfo=dt.UTC)
+    assert backup_incident(backups) == backup_incident(None) == {}
+    first = first.rename(backups / "2020-01-31T060000Z")
+    told = backup_incident(backups)["backup:old"]
+    assert "2020-01-31 06:00" in told.what
+    second = Path(subprocess.run(take, check=True, capture_output=True, text=True).stdout.strip())
+    same = "warehouse/restauracion.duckdb"
+    assert (first / same).stat().st_ino != (second / same).stat().st_ino
+    assert list(faults(first)) == list(faults(second)) == []
+    shutil.rmtree(backups)
+    backups.mkdir()
+    assert "nunca" in backup_incident(backups)["backup:old"].what
 
 
 def test_a_data_folder_of_an_earlier_version_opens_under_this_one(make_pipeline: MakePipeline, world: World) -> None:
@@ -155,8 +201,10 @@ def test_deploy_files_hold_together() -> None:
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["healthcheck"], name
-        for address in service.get("ports", []):
-            assert address.startswith("127.0.0.1:"), "the UI has no users of its own"
+        assert name == "proxy" or not service.get("ports"), "the UI has no users of its own"
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert "build" in service or "@sha256:" in service["image"], name
         assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
     kept_out, unversioned = (
         {line.removeprefix("**/").strip() for line in (ROOT / name).read_text().splitlines()}
@@ -165,9 +213,20 @@ def test_deploy_files_hold_together() -> None:
     assert unversioned | {".git/"} <= kept_out, "secrets, data and this machine's environment stay out of an image"
     for unit in sorted((ROOT / "deploy" / "systemd").glob("*.service")):
         text = unit.read_text()
-        for said in ("User=restauracion", "NoNewPrivileges=yes", "ProtectSystem=strict", "KillMode=control-group"):
+        for said in (
+            "User=restauracion", "NoNewPrivileges=yes", "ProtectSystem=strict", "KillMode=control-group", "MemoryMax=", "UMask=0027",
+            "SystemCallFilter=@system-service", "RestrictAddressFamilies=", "IPAddressDeny=link-local",
+        ):  # fmt: skip
             assert said in text, unit.name
     assert "-h 127.0.0.1" in (ROOT / "deploy" / "systemd" / "restauracion-webserver.service").read_text()
+    viewer = (ROOT / "deploy" / "systemd" / "restauracion-viewer.service").read_text()
+    assert "--read-only -h 127.0.0.1" in viewer
+    assert "--read-only" in str(compose["services"]["viewer"]["command"])
+    images = [w.split()[1] for w in (ROOT / "deploy" / "Dockerfile").read_text().splitlines() if w.startswith("FROM ")]
+    assert all("@sha256:" in image for image in images)
+    for workflow in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        used = re.findall(r"uses: (\S+)", workflow.read_text())
+        assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used), workflow.name
     for workflow in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
         assert yaml.safe_load(workflow.read_text())["jobs"], workflow.name
     for form in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
