@@ -31,6 +31,7 @@ from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.shared_folders import replace_file
 from resources.snapshots import SnapshotStore
+from tests.attacks.fuzz import case, originals
 
 SECRET = "root-secret-4f1c"
 FEATURE = {
@@ -369,3 +370,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     replace_file(tmp_path / "real" / "x", b"2")
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["x"]
     assert (tmp_path / "real" / "x").read_bytes() == b"2"
+
+
+def test_disturbed_files_of_every_format_are_read_or_refused_with_a_reason(tmp_path: Path) -> None:
+    """A short look; `python -m tests.attacks.fuzz --minutes 60` is the long one (docs/security.md)."""
+    honest = originals(tmp_path)
+    for name, body in honest.items():
+        file = name.replace(".shp.zip", ".zip").replace(".geojson.zip", ".zip")
+        assert read(file, body).height > 0, f"{name} is read when nobody disturbs it"
+    came = [case(seed, honest) for seed in range(30)]
+    assert [told for told in came if told[1].startswith("FINDING")] == []
