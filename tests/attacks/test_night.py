@@ -19,12 +19,13 @@ from tests.conftest import Pipeline, settings_for
 
 @dataclass
 class Attacked:
-    """The night, its inbox, what may not be overwritten, and the names of the bad files."""
+    """Two nights, their inbox, what may not be overwritten, the names of the bad files, and what each night published."""
 
     pipeline: Pipeline
     inbox: Inbox
     theirs: Path
     bad: list[str]
+    nights: list[tuple[str, int, int]]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,26 @@ def attacked(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPa
         settings = settings_for(folder / "data", servers.write_hosts(folder / "hosts.json"))
         pipeline = Pipeline(folder / "data", servers, settings)
         assert pipeline.publish(), pipeline.errors()
+        first = published(pipeline)
+        assert pipeline.publish(), pipeline.errors()
     answer_all(pipeline.published, inbox)
-    return Attacked(pipeline, inbox, theirs, list(bad))
+    return Attacked(pipeline, inbox, theirs, list(bad), [first, published(pipeline)])
+
+
+def published(pipeline: Pipeline) -> tuple[str, int, int]:
+    """The release, the snapshots of submissions that stand, and those that could not be read."""
+    ((release,),) = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")
+    ((read, failed),) = pipeline.query(
+        "select count(snapshot_id), count(*) filter (where is_stale) from quality.source_status where source = 'submissions.areas'"
+    )
+    return release, read, failed
+
+
+def test_the_next_night_over_the_same_files_is_the_same_release(attacked: Attacked) -> None:
+    """What was refused is refused again, what was read is not read as new."""
+    first, second = attacked.nights
+    assert first == second
+    assert first[2] >= len(attacked.bad)
 
 
 def test_the_other_institutions_rows_are_published(attacked: Attacked) -> None:
