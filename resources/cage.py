@@ -87,7 +87,10 @@ class Cage:
             if "error" in told:
                 raise _error(source, told)
             rows.seek(0)
-            return pl.read_ipc(rows)
+            try:
+                return pl.read_ipc(rows)
+            except (pl.exceptions.PolarsError, OSError) as error:  # what a reader hands over is not trusted either
+                raise BrokenFile(source, name, f"its rows cannot be taken over: {error}") from error
 
     def _ask(self, message: bytes, handles: list[int]) -> None:
         with self._lock:

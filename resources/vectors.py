@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
+import pyarrow
 import pyogrio
 import shapely
 from defusedxml import DefusedXmlException, ElementTree
@@ -114,6 +115,10 @@ def _views(geopackage: Path) -> set[str]:
 
 def _read_layer(source: str, path: Path, layer: str, name: str) -> pl.DataFrame:
     meta, table = pyogrio.read_arrow(path, layer=layer)
+    try:
+        table.validate(full=True)
+    except pyarrow.ArrowInvalid as error:  # a .dbf whose .cpg says UTF-8 over bytes that are not
+        raise BrokenFile(source, name, f"its text is not in the encoding that it says: {error}") from error
     frame = pl.DataFrame(pl.from_arrow(table))
     column = meta["geometry_name"] or "wkb_geometry"
     wkb = frame[column] if column in frame.columns else pl.Series(column, [None] * frame.height, dtype=pl.Binary)

@@ -31,7 +31,7 @@ from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.shared_folders import replace_file
 from resources.snapshots import SnapshotStore
-from tests.attacks.fuzz import case, originals
+from tests.attacks.fuzz import case, originals, zipped
 
 SECRET = "root-secret-4f1c"
 FEATURE = {
@@ -370,6 +370,16 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     replace_file(tmp_path / "real" / "x", b"2")
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["x"]
     assert (tmp_path / "real" / "x").read_bytes() == b"2"
+
+
+def test_text_in_another_encoding_than_the_file_says_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """Found by fuzzing, and common: a table in Latin-1 beside a .cpg that says UTF-8."""
+    rows = geopandas.GeoDataFrame({"nombre": ["Queñual"]}, geometry=[shapely.Point(-70, -15.8)], crs=4326)
+    rows.to_file(tmp_path / "capa.shp", encoding="latin-1")
+    (tmp_path / "capa.cpg").write_text("UTF-8")
+    packed = zipped({path.name: path.read_bytes() for path in sorted(tmp_path.glob("capa.*"))})
+    with pytest.raises(BrokenFile, match="encoding"):
+        read("capa.zip", packed)
 
 
 def test_disturbed_files_of_every_format_are_read_or_refused_with_a_reason(tmp_path: Path) -> None:
