@@ -375,7 +375,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_text_in_another_encoding_than_the_file_says_is_refused_with_the_reason(tmp_path: Path) -> None:
     """Found by fuzzing, and common: a table in Latin-1 beside a .cpg that says UTF-8."""
     rows = geopandas.GeoDataFrame({"nombre": ["Queñual"]}, geometry=[shapely.Point(-70, -15.8)], crs=4326)
-    rows.to_file(tmp_path / "capa.shp", encoding="latin-1")
+    rows.to_file(tmp_path / "capa.shp", encoding="ISO-8859-1")
     (tmp_path / "capa.cpg").write_text("UTF-8")
     packed = zipped({path.name: path.read_bytes() for path in sorted(tmp_path.glob("capa.*"))})
     with pytest.raises(BrokenFile, match="encoding"):
