@@ -32,7 +32,8 @@ select
         if(lines.chance % 1033 = 6, '3000', lines.product_code) as product_code,
         if(lines.chance % 1039 = 7, 'X', lines.government_level) as government_level,
         if(lines.chance % 1049 = 8, '9', lines.activity_or_project) as activity_or_project,
-        if(lines.chance % 1051 = 9, lines.file_year - 1, lines.fiscal_year) as fiscal_year
+        if(lines.chance % 1051 = 9, lines.file_year - 1, lines.fiscal_year) as fiscal_year,
+        if(lines.chance % 1061 = 10, '[dato personal retirado]', lines.activity_name) as activity_name
     )
 from (
     select sandbox_lines.*, copies.i, hash(sandbox_lines.line_key, copies.i) as chance
@@ -59,7 +60,10 @@ select
     (select coalesce(sum(n), 0) from (select count(*) as n from staging.stg_mef__spending group by line_key having n > 1)),
     count(*) filter (where coalesce(government_level, '') not in ('E', 'R', 'M')),
     count(*) filter (where executing_unit_code is null),
-    count(*) filter (where coalesce(activity_or_project, '') not in ('2', '3'))
+    count(*) filter (where coalesce(activity_or_project, '') not in ('2', '3')),
+    count(*) filter (where contains(concat_ws(' ', government_level, activity_or_project, executing_unit_sequence, executing_unit_name,
+        functional_sequence, programme_name, programme_code_by_name, product_name, activity_name, funding_source, funding_item, resource_type,
+        expense_category, transaction_type), '[dato personal retirado]'))
 from staging.stg_mef__spending
 """
 
@@ -102,7 +106,7 @@ con = connected(Path(sys.argv[1]))
 amounts = ["initial_pen", "modified_pen", "certified_pen", "committed_pen", "accrued_pen", "paid_pen"]
 columns = ["line_key", "fiscal_year", "file_year", "government_level", "executing_unit_code", "programme_code",
            "activity_or_project", "product_code", "department_ubigeo", "is_exact_copy",
-           *(f"{a}::double as {a}" for a in amounts), "accrued_of_months_pen::double as of_months"]
+           *(f"{a}::double as {a}" for a in amounts), "accrued_of_months_pen::double as of_months", "activity_name"]
 frame = con.execute(f"select {', '.join(columns)} from staging.stg_mef__spending").df()
 con.close()
 loaded = peak_mib()
@@ -114,6 +118,7 @@ frame["no_amount"] = frame[amounts].isna().any(axis=1)
 frame["wrong_sum"] = (frame["accrued_pen"] - frame["of_months"]).abs() > 0.01
 frame["wrong_department"] = frame["department_ubigeo"].notna() & ~frame["department_ubigeo"].isin(known)
 frame["no_department"] = frame["department_ubigeo"].isna()
+frame["person"] = frame["activity_name"].str.contains("[dato personal retirado]", regex=False)
 frame["short_product"] = ~frame["product_code"].str.fullmatch(r"\d{7}").fillna(False).astype(bool)
 context = gx.get_context(mode="ephemeral")
 context.variables.progress_bars = {"globally": False}
@@ -128,6 +133,7 @@ suite.add_expectation(gxe.ExpectColumnValuesToBeUnique(column="line_key"))
 suite.add_expectation(gxe.ExpectColumnValuesToBeInSet(column="government_level", value_set=["E", "R", "M"]))
 suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(column="executing_unit_code"))
 suite.add_expectation(gxe.ExpectColumnValuesToBeInSet(column="activity_or_project", value_set=["2", "3"]))
+suite.add_expectation(gxe.ExpectColumnValuesToBeInSet(column="person", value_set=[False]))
 results = batch.validate(suite, result_format="SUMMARY").results
 counts = [int((r.result or {}).get("unexpected_count") or 0) for r in results]
 print(json.dumps([time.monotonic() - started, peak_mib(), counts, loaded]))
