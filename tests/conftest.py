@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # as many processes as cores run already
 
 from assets.names import ANSWERS, PUBLISHED
 from assets.sources.register import SourceLayer, all_layers
@@ -54,6 +56,12 @@ def own_world(world: World, tmp_path: Path) -> World:
     return World(tmp_path / "world")
 
 
+@cache
+def definitions_of(settings: Settings) -> dg.Definitions:
+    """The definitions of these settings, made once, as a code server holds them."""
+    return build_definitions(settings)
+
+
 def keys_without_exports(definitions: dg.Definitions) -> list[dg.AssetKey]:
     """Assets of the nightly job up to the published file and the quality site."""
     graph, job = definitions.resolve_asset_graph(), definitions.resolve_job_def("nightly")
@@ -88,7 +96,7 @@ class Pipeline:
 
         Exports follow the published file and change nothing of it; they are left out unless asked for, for time.
         """
-        definitions = build_definitions(self.settings)
+        definitions = definitions_of(self.settings)
         years = fiscal_years or self.settings.fiscal_years(2020)
         run_config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def("nightly")
@@ -107,7 +115,7 @@ class Pipeline:
 
     def publish(self, fiscal_years: list[int] | None = None) -> bool:
         """Read every source, publish and answer submissions (`keys_to_publish`)."""
-        keys = keys_to_publish(build_definitions(self.settings))
+        keys = keys_to_publish(definitions_of(self.settings))
         return self.run([key.to_user_string() for key in keys], fiscal_years)
 
     def query(self, sql: str, *parameters: object) -> list[tuple]:
