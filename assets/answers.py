@@ -19,7 +19,7 @@ import xlsxwriter
 
 from expectations.contracts import read_contract
 from resources.inbox import WITHDRAW_FOLDER, Inbox, answer_path
-from resources.shared_folders import replace_file
+from resources.shared_folders import remove_file, replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ Lines = list[tuple[str, str | float]]  # label and value
 
 _STATE = ".respuestas.json"
 _CONTRACTS = ("submissions", "initiatives", "areas", "indicator_values")
+_PERSONAL = {f"{name}.table.texts_hold_no_personal_data" for name in _CONTRACTS}  # said of rows that are refused, too
 _GENERAL_ADVICE = "Corrija el dato y vuelva a dejar el archivo con el mismo nombre."
 
 _CONSEQUENCE = (
@@ -123,6 +124,7 @@ _WITHDRAWN = """
 select
     status.snapshot_id is null and not status.is_stale,
     count(distinct gone.source_row),
+    coalesce(sum(gone.declared_ha), 0),
     coalesce(sum(gone.geometry_ha), 0),
     coalesce(sum(gone.net_ha), 0)
 from quality.source_status as status
@@ -134,6 +136,7 @@ left join history.areas as gone
 where status.source = 'submissions.areas' and status.partition = $submission
 group by status.snapshot_id, status.is_stale
 """
+_GONE = ("Resultado", "Retirado: lo que este archivo había entregado ya no cuenta.")
 _STILL_THERE: Lines = [
     ("Resultado", "No se retiró nada: el archivo sigue en la carpeta de la institución."),
     ("Qué hacer", "Para retirarlo, quítelo primero de esa carpeta y deje este aquí. Si quiere que siga en pie, borre este."),
@@ -167,6 +170,10 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
             if told := _withdrawn(con, submission, is_there=submission in inbox.submissions()):
                 facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
                 _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
+                if told[0] == _GONE and answered.pop(
+                    submission, None
+                ):  # what it was told when it was delivered holds no more
+                    remove_file(answer_path(path.parent.parent / path.name))
     if answered != before:
         replace_file(state_path, json.dumps(answered, indent=1).encode())
     return came
@@ -209,12 +216,13 @@ def _withdrawn(con: duckdb.DuckDBPyConnection, submission: str, *, is_there: boo
     row = con.execute(_WITHDRAWN, {"submission": submission}).fetchone()
     if row is None:
         return _NEVER_CAME
-    is_withdrawn, rows, drawn, net = row
+    is_withdrawn, rows, declared, drawn, net = row
     if not is_withdrawn:
         return []
     return [
-        ("Resultado", "Retirado: lo que este archivo había entregado ya no cuenta."),
+        _GONE,
         ("Filas aceptadas que se retiraron", rows),
+        ("Hectáreas declaradas que se retiraron", round(float(declared), 2)),
         ("Hectáreas dibujadas que se retiraron", round(float(drawn), 2)),
         ("Hectáreas netas que se retiraron", round(float(net), 2)),
         ("Qué hacer", "Nada. Para entregarlo otra vez, deje el archivo en la carpeta de la institución y borre este."),
@@ -232,9 +240,9 @@ def _to_improve(rule_ids: Sequence[str] | None, meanings: Mapping[str, str]) -> 
 def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Accepted rows, and rejected rows with what happened and what to do."""
     advice = _advice()
+    meanings = {r.rule_id: r.reason_es for name in _CONTRACTS for r in read_contract(name).rules}
     accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons", "hoja")
     if "warnings" in accepted.columns:
-        meanings = {r.rule_id: r.reason_es for name in _CONTRACTS for r in read_contract(name).rules}
         told = pl.Series(
             "por_mejorar", [_to_improve(w, meanings) for w in accepted["warnings"].to_list()], dtype=pl.String
         )
@@ -243,6 +251,7 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     for row in rows.filter(pl.col("iniciativa").is_null()).iter_rows(named=True):
         reasons = row["reasons"] or []
         own = [r for r in reasons if r["rule_id"] != _CONSEQUENCE] or reasons
+        own = [*own, *({"rule_id": w, "reason_es": meanings[w]} for w in row.get("warnings") or () if w in _PERSONAL)]
         mends = dict.fromkeys(advice[r["rule_id"]] for r in own if r["rule_id"] in advice)
         said.append(
             {

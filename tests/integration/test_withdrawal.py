@@ -39,6 +39,7 @@ class Night:
     stale: list[tuple]
     unread: list[tuple]
     answers: dict[str, dict[str, object]]
+    has_old_answer: bool
 
 
 def told(path: Path) -> dict[str, object]:
@@ -60,6 +61,7 @@ def after(pipeline: Pipeline) -> Night:
         pipeline.query("select stale_sources from meta.releases order by published_at desc limit 1"),
         pipeline.query("select source, partition from quality.source_shape where snapshot_id is null"),
         {str(p.relative_to(inbox)): told(answer_path(p)) for p in Inbox(inbox).withdrawals().values()},
+        answer_path(inbox / "ong_tierra" / "plantaciones.csv").exists(),
     )
 
 
@@ -128,6 +130,8 @@ def test_what_was_withdrawn_counts_no_more_and_its_answer_says_what_it_was(
     assert answer["Hectáreas dibujadas que se retiraron"] == pytest.approx(float(drawn), abs=0.01)
     assert answer["Hectáreas netas que se retiraron"] == pytest.approx(float(net), abs=0.01)
     assert withdrawn.answers["ong_tierra/retirar/plantaciones.csv"]["Filas aceptadas que se retiraron"] == 1
+    assert withdrawn.answers["ong_tierra/retirar/plantaciones.csv"]["Hectáreas declaradas que se retiraron"] > 1
+    assert [night.has_old_answer for night in nights[1]] == [True, True, False, True], "until it is delivered again"
 
 
 def test_a_withdrawn_delivery_is_neither_stale_nor_never_read(nights: tuple[Pipeline, list[Night]]) -> None:
