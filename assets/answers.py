@@ -170,9 +170,7 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
             if told := _withdrawn(con, submission, is_there=submission in inbox.submissions()):
                 facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
                 _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
-                if told[0] == _GONE and answered.pop(
-                    submission, None
-                ):  # what it was told when it was delivered holds no more
+                if told[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
                     remove_file(answer_path(path.parent.parent / path.name))
     if answered != before:
         replace_file(state_path, json.dumps(answered, indent=1).encode())
