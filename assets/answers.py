@@ -154,7 +154,8 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
     answered = dict(before)
     came: dict[str, dict[str, int]] = {}
     with duckdb.connect(str(published), read_only=True) as con:
-        for submission, path in inbox.submissions().items():
+        delivered = inbox.submissions()
+        for submission, path in delivered.items():
             status = con.execute(_STATUS, {"submission": submission}).fetchone()
             if status is None:
                 continue  # it came after this run had looked
@@ -167,7 +168,7 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
             lines = _summary(path.name, status[0], str(status[2]), accepted.height, rejected.height, values.height)
             _answer(answered, submission, facts, path, lines, {"Aceptadas": accepted, "Por corregir": rejected})
         for submission, path in inbox.withdrawals().items():
-            if told := _withdrawn(con, submission, is_there=submission in inbox.submissions()):
+            if told := _withdrawn(con, submission, is_there=submission in delivered):
                 facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
                 _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
                 if told[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more

@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import exports, extraction, files, ground, linkage, nightly, quality
+from benchmarks import cage, exports, extraction, files, ground, linkage, nightly, quality
 from benchmarks.parts import night_over_the_sandbox
 
-ALL = ("nightly", "nights", "extraction", "files", "quality", "ground", "linkage", "exports")
+ALL = ("nightly", "nights", "extraction", "files", "cage", "quality", "ground", "linkage", "exports")
 AFTER_A_NIGHT = {"quality", "linkage", "exports"}
 
 
@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--living-scale", type=float, default=0.15, help="size of that sandbox (nights)")
     parser.add_argument("--features", type=int, default=100_000, help="polygons of the ArcGIS layer (extraction)")
     parser.add_argument("--rows", type=int, default=files.ROWS, help="lines of the wide budget file (files)")
+    parser.add_argument("--deliveries", type=int, default=2_000, help="files of one feature in the inbox (cage)")
     parser.add_argument("--lines", type=int, default=quality.ROWS, help="spending lines under the suite (quality)")
     parser.add_argument("--areas", type=int, default=ground.AREAS, help="areas that are cut (ground)")
     parser.add_argument("--records", type=int, default=linkage.RECORDS, help="records that are linked (linkage)")
@@ -58,6 +59,8 @@ def _run(name: str, asked: argparse.Namespace, night: Path) -> None:
         extraction.measure(asked.features, asked.vertices)
     elif name == "files":
         files.measure(asked.rows, asked.tries, asked.scales[0])
+    elif name == "cage":
+        cage.measure(asked.deliveries, asked.scales[0])
     elif name == "quality":
         quality.measure(night, asked.lines, asked.tries)
     elif name == "ground":

@@ -28,8 +28,9 @@ from resources.errors import (
     UnexpectedFormat,
     WrongReference,
 )
-from resources.http import Answer, Http, refuse_web_page
+from resources.http import Answer, Http
 from resources.snapshots import Part, SnapshotStore
+from resources.web_pages import refuse_web_page
 
 WGS84 = 4326
 _TRANSIENT_FAULTS = {500, 502, 503, 504}

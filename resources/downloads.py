@@ -18,8 +18,9 @@ import requests
 
 from resources.deadlines import pieces
 from resources.errors import TooHeavy, TransientSourceError
-from resources.http import SANDBOX_HEADER, HostPolicy, Http, refuse_web_page
+from resources.http import SANDBOX_HEADER, HostPolicy, Http
 from resources.snapshots import BlobWriter, Draft, Manifest, Part
+from resources.web_pages import refuse_web_page
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from resources.errors import (
     TokenRequired,
     TooHeavy,
     TransientSourceError,
-    UnexpectedFormat,
 )
 
 logger = logging.getLogger(__name__)
@@ -292,13 +291,6 @@ class Http:
             return Answer(
                 url, bytes(body), response.headers, SANDBOX_HEADER in response.headers, time.monotonic() - began
             )
-
-
-def refuse_web_page(source: str, expected: str, body: bytes) -> None:
-    """Raise UnexpectedFormat for a page of a portal, a login or a firewall in place of data."""
-    head = body[:400].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
-        raise UnexpectedFormat(source, expected, f"a web page (HTML) starting {bytes(body[:60])!r}")
 
 
 def _retry_after(response: requests.Response) -> float | None:

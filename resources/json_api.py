@@ -12,8 +12,9 @@ import orjson
 import polars as pl
 
 from resources.errors import EmptyAnswer, TransientSourceError, UnexpectedFormat
-from resources.http import Http, refuse_web_page
+from resources.http import Http
 from resources.snapshots import Draft
+from resources.web_pages import refuse_web_page
 
 
 def read_records(http: Http, source: str, url: str, parameters: dict[str, str], key: str | None, draft: Draft) -> None:

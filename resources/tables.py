@@ -12,7 +12,7 @@ from typing import BinaryIO
 import polars as pl
 
 from resources.errors import BrokenFile, UnexpectedFormat, first_line
-from resources.http import refuse_web_page
+from resources.web_pages import refuse_web_page
 
 TABLES = {".xlsx", ".csv"}
 ROW = "__row"  # a row's number in its sheet, the header being 1

@@ -58,6 +58,18 @@ def keep_drivers() -> None:
             gdal.GDALDeregisterDriver(driver)
 
 
+def warm_up() -> None:
+    """Read a file of one point: what GDAL and PROJ do at their first file is then done before a process forks for each."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "point.geojson"
+        path.write_text(
+            '{"type": "Feature", "properties": {"a": "b"}, "geometry": {"type": "Point", "coordinates": [-70, -15]}}'
+        )
+        meta, table = pyogrio.read_arrow(path, layer=pyogrio.list_layers(path)[0][0])
+        table.validate(full=True)
+        CRS.from_user_input(meta["crs"]).to_epsg()
+
+
 def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
     """Rows of a file of any of the formats, or of the one such file in an archive. `name` tells its format.
 

@@ -30,8 +30,9 @@ from resources.errors import (
     UnsafeXml,
     WrongReference,
 )
-from resources.http import Answer, Http, refuse_web_page
+from resources.http import Answer, Http
 from resources.snapshots import Draft, Part, SnapshotStore
+from resources.web_pages import refuse_web_page
 
 logger = logging.getLogger(__name__)
 

@@ -46,11 +46,13 @@ class Doors:
 
     def __init__(self, http: Http, store: SnapshotStore, lake: Lake, inbox: Inbox) -> None:
         self.http, self.store, self.lake, self.inbox = http, store, lake, inbox
+        self._delivered: dict[str, Path] = {}
 
     def parts(self, layer: SourceLayer) -> list[str]:
         """The parts of a source in parts, as they are now."""
         if layer.kind == "inbox":
-            return sorted(self.inbox.submissions())
+            self._delivered = self.inbox.submissions()
+            return sorted(self._delivered)
         return ArcGIS(self.http).parts(layer.source, layer.url, layer.layer or "")
 
     # -- asking ------------------------------------------------------------------------------------
@@ -59,7 +61,9 @@ class Doors:
         """Put the source's bodies into `draft`; None where the server says that `current` still holds."""
         url, source = layer.url_for(partition), layer.source
         if layer.kind == "inbox":
-            return self._from_file(source, self.inbox.submissions()[partition or ""], draft, LARGEST_SUBMISSION)
+            if partition not in self._delivered:
+                self._delivered = self.inbox.submissions()  # looked through once, not once a file
+            return self._from_file(source, self._delivered[partition or ""], draft, LARGEST_SUBMISSION)
         draft.tls_verified = self.http.is_verified(url)
         if layer.kind == "arcgis":
             part = partition if layer.is_in_parts else None

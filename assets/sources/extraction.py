@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import hashlib
 import logging
+import os
 import zipfile
 import zlib
 from collections import defaultdict
@@ -65,6 +66,8 @@ _ODD_ANSWERS = (
     pl.exceptions.PolarsError,
     shapely.errors.ShapelyError,
 )
+
+_FILES_AT_ONCE = 4  # of the inbox; each may take 2 GiB while it is read
 
 Job = tuple[SourceLayer, str | None]
 
@@ -142,7 +145,8 @@ class Extraction:
             stand = [
                 Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts
             ]
-            return [*stand, *(self.refresh(layer, part) for part in parts)]
+            with ThreadPoolExecutor(max_workers=min(_FILES_AT_ONCE, os.cpu_count() or 1)) as pool:
+                return [*stand, *pool.map(lambda part: self.refresh(layer, part), parts)]
         return [self.refresh(layer, part) for part in sorted({*parts, *known, *self.dropped.partitions(layer)})]
 
     def by_hand(self, layer: SourceLayer) -> set[str | None]:

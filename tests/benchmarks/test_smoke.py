@@ -51,6 +51,12 @@ def test_files_hold_the_lines_that_duckdb_counts(data_dir: Path) -> None:
     assert "DuckDB counting the rows" in printed
 
 
+def test_every_delivery_is_read_in_the_cage(data_dir: Path) -> None:
+    printed = benchmark(data_dir, "cage", "--deliveries", 12, "--scales", SMALL)
+    assert re.search(r"in the cage [\d.]+ s, in this process [\d.]+ s, cost of a night", printed), printed
+    assert "an inbox of 12 files of one feature" in printed
+
+
 def test_the_suite_counts_what_a_query_by_hand_and_pandas_count(data_dir: Path, good_night: Pipeline) -> None:
     printed = benchmark(data_dir, "quality", "--night", good_night.data_dir, "--lines", 20_000)
     assert "spending suite: 20,000 lines" in printed

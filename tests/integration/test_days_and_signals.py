@@ -28,7 +28,7 @@ def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: P
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", str(SMALL)], cwd=ROOT, env=environment(data_dir),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=as_in_the_background if number == signal.SIGTERM else None,  # noqa: PLW1509 (no thread runs here)
+        preexec_fn=as_in_the_background if number == signal.SIGTERM else None,
     )  # fmt: skip
     builds = data_dir / "warehouse" / "builds"
     deadline = time.monotonic() + 120
