@@ -3,6 +3,7 @@
 Belongs here: one text. Does not: which columns are read so (assets/inputs.py), what is said of it (the rule that every contract
 gets in rules.py). A number alone is no identity document: words beside it or check digits make it one, since CUI, codes,
 amounts and hectares are numbers of the same length. Nobody's name can be recognised without a word that announces a person.
+Whoever writes a text may make it long: every pattern takes a time that grows with its length alone.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _AND_MORE = r"(?:\s*(?:,|;|/|\by\b|\be\b)\s*" + _DNI + ")*"
 _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"[\w.+-]+\s?(?:@|\[at\]|\(at\)|\(arroba\)|\[arroba\])\s?[\w-]+(?:\.[\w-]+)+",
+        r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\[at\]|\(at\)|\(arroba\)|\[arroba\])\s?[\w-]+(?:\.[\w-]+)+",
         _DNI_WORD + _NUMBER_WORD + _DNI + _AND_MORE,
         r"\bdni\d{8}\b",
-        r"(?<!\d)" + _DNI + r"\s*\(?\s*" + _DNI_WORD,
+        r"(?<!\d)" + _DNI + r"\s{0,5}\(?\s{0,5}" + _DNI_WORD,
         r"(?:\bc[\s.]*e\b|\bcarn[eé]t?s?\s+(?:de\s+)?(?:extranjer[ií]a|ptp|cpp)|\bptp\b|\bpasaporte)" + _NUMBER_WORD + r"(?=[a-z]{0,3}\d{3})[a-z]{0,3}\d{6,12}\b",
         r"\br[\s.]*u[\s.]*c\b" + _NUMBER_WORD + r"1[057][\s-]?\d{8}[\s-]?\d(?!\d)",
     )
@@ -51,7 +52,7 @@ _AREA = re.compile(r"(?<![\d])(?:\(0\d{1,2}\)\s?|0\d{1,2}-)\d{2,3}[\s-]?\d{2}[\s
 _CONTACT = re.compile(
     r"(?P<word>\b(?:contactos?|persona\s+de\s+contacto|contactar(?:se)?\s+(?:a|con)|responsables?|encargad[oa]|coordinador(?:a)?|representante(?:\s+legal)?"
     r"|informante|propietari[oa]|posesionari[oa]|titular)\b\s*(?:[:=]|\s[-–])\s*|\b(?:contactar(?:se)?\s+(?:a|con)|comunicarse\s+con)\s+)"
-    r"(?P<title>(?:(?:sr|sra|srta|ing|dr|dra|lic|blgo|blga|mg|don|doña)\b\.?\s*)*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL,
+    r"(?P<title>(?:(?:sr|sra|srta|ing|dr|dra|lic|blgo|blga|mg|don|doña)\b\.?\s*)*)", re.IGNORECASE,
 )  # fmt: skip
 _NAME = re.compile(r"[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?(?:\s+(?:(?:de|del|la|las|los|y|van|von)\s+)*[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?){0,5}")
 _INSTITUTION = re.compile(
@@ -65,20 +66,27 @@ _INSTITUTION = re.compile(
 WORTH_LOOKING = r"(?i)@|arroba|\[at\]|\(at\)|(\d[\s.()/-]*){6}|contact|comunicarse|responsable|encargad|coordinador|representante|informante|propietari|posesionari|titular"
 
 
-@lru_cache(maxsize=100_000)  # names of activities and investments occur in thousands of lines
 def without_personal_data(text: str) -> str:
     """The text with `[dato personal retirado]` in place of what is personal; one without any comes back as it is.
 
     Personal are mail addresses, telephone numbers, DNI, carnet de extranjería, passport, RUC of a person, and a name that a word
     announces ("contacto: …").
     """
+    return _short(text) if len(text) <= _SHORT else _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(REMOVED, text)
     text = _RUC.sub(lambda found: REMOVED if ruc.is_valid(found.group()) else found.group(), text)
     text = _PHONE_WORD.sub(REMOVED, text)
     for pattern in (_ABROAD, _MOBILE, _AREA):
         text = pattern.sub(_unless_no_telephone, text)
-    return _CONTACT.sub(_without_name, text)
+    return _without_names(text)
+
+
+_SHORT = 500
+_short = lru_cache(maxsize=100_000)(_cleaned)  # names of activities and investments occur in thousands of lines
 
 
 def _unless_no_telephone(found: re.Match[str]) -> str:
@@ -93,10 +101,14 @@ def _unless_no_telephone(found: re.Match[str]) -> str:
     return REMOVED if phonenumbers.is_valid_number(number) else found.group()
 
 
-def _without_name(found: re.Match[str]) -> str:
-    """What announces a person, without the person; an institution stays, and so does a single word."""
-    rest = found["rest"]
-    name = _NAME.match(rest)
-    is_person = name and not _INSTITUTION.search(name.group()) and (len(name.group().split()) > 1 or found["title"])
-    kept = REMOVED + rest[name.end() :] if name and is_person else found["title"] + rest
-    return found["word"] + (_CONTACT.sub(_without_name, kept) if kept != found.string else kept)
+def _without_names(text: str) -> str:
+    """Without the persons that a word announces; an institution stays, and so does a single word without a title."""
+    kept, at = [], 0
+    for found in _CONTACT.finditer(text):
+        name = _NAME.match(text, found.end())
+        if found.start() < at or not name or _INSTITUTION.search(name.group()):
+            continue
+        if found["title"] or len(name.group().split()) > 1:
+            kept += [text[at : found.end("word")], REMOVED]
+            at = name.end()
+    return "".join([*kept, text[at:]])

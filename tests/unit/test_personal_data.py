@@ -123,6 +123,35 @@ def test_all_that_is_personal_is_worth_looking_at() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        "a.",
+        "@",
+        "d",
+        "d ",
+        "dni ",
+        "dni n ",
+        "4",
+        "41234567 ",
+        " ",
+        "contacto: ",
+        "contacto: Ana Ruiz ",
+        "contacto ",
+        "Responsable - sr. ",
+        "9",
+        "+5",
+        "(0",
+        "c.e. n ",
+    ],
+)
+def test_nobody_stops_a_night_by_a_long_text(piece: str) -> None:
+    """A million letters of it are read in a second or two; by the square of its length it would be days, and the test's time is over."""
+    cleaned = without_personal_data(piece * (1_000_000 // len(piece)) + "\n")
+    assert cleaned.endswith("\n")
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_once_and_for_all(text: str) -> None:
     """Whatever was written, a second reading finds nothing more, and what DuckDB passes over holds nothing."""
