@@ -27,6 +27,7 @@ from pipelines.settings import Settings, SettingsError
 from resources.cage import bubblewrap
 from resources.errors import AnotherRun, CertificateProblem, RestorationError, SourceError, first_line
 from resources.http import Http
+from resources.inbox import Inbox
 from resources.notifications import Notifier
 from resources.run_lock import RunLock
 from resources.warehouse import spatial_extension
@@ -126,6 +127,11 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         "nobody else may write" if not open_to_all else f"anybody may write in {', '.join(open_to_all)}",
         f"chmod -R o-w {folder}",
     )
+    if alike := Inbox(folder / "inbox").alike():
+        yield Finding(
+            "inbox", is_good=None, told="; ".join(" and ".join(names) for names in alike),
+            todo="folders that differ in capitals alone are institutions of their own; make them one if they are one",
+        )  # fmt: skip
     lock = RunLock(folder)
     try:
         lock.acquire(0, "doctor")

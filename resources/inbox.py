@@ -70,6 +70,13 @@ class Inbox:
         ]  # fmt: skip
         return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
+    def alike(self) -> list[list[str]]:
+        """Institutions' folders whose names differ in capitals alone: they are institutions of their own, which few people mean."""
+        folders: dict[str, set[str]] = {}
+        for path in self.submissions().values():
+            folders.setdefault(path.parent.name.casefold(), set()).add(path.parent.name)
+        return [sorted(names) for names in folders.values() if len(names) > 1]
+
     def states(self) -> dict[str, str]:
         """Each folder that holds files, an institution's or `fuentes/<source>`, with what changes whenever a file comes, changes or goes."""
         sources = [p.name for p in (self.folder / SOURCES_FOLDER).glob("*") if p.is_dir()]

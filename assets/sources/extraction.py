@@ -141,6 +141,10 @@ class Extraction:
             by_hand = self.by_hand(layer)
             return [self.refresh(layer, p) if p in by_hand else self._failed(layer, p, caught) for p in every]
         if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands until it is withdrawn
+            for names in self.inbox.alike():
+                logger.warning(
+                    "%s: the folders %s are institutions of their own; are they one?", layer.source, " and ".join(names)
+                )
             self._withdraw(layer, {*known} - {*parts})
             stand = [
                 Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts

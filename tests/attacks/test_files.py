@@ -315,13 +315,17 @@ def test_a_file_of_any_name_is_read(inbox: Path, layers: dict[str, SourceLayer],
     assert came.manifest.rows == 1
 
 
-def test_no_two_files_share_a_name(inbox: Path, layers: dict[str, SourceLayer], quick_http: Http) -> None:
+def test_no_two_files_share_a_name(
+    inbox: Path, layers: dict[str, SourceLayer], quick_http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
     for path in ("ong_tierra/Mi archivo.geojson", "ong_tierra/mi-archivo.geojson", "ONG_Tierra/honesto.geojson"):
         (inbox / path).parent.mkdir(exist_ok=True)
         (inbox / path).write_text(HONEST)
     came = refreshed(inbox, layers, quick_http)
     assert len(came) == 4
     assert all(r.error is None and r.manifest and r.manifest.rows == 1 for r in came.values())
+    assert Inbox(inbox).alike() == [["ONG_Tierra", "ong_tierra"]]
+    assert "ONG_Tierra and ong_tierra are institutions of their own" in caplog.text
 
 
 def test_a_file_whose_name_here_changed_is_not_counted_twice(
