@@ -40,6 +40,9 @@ _AMOUNT_BEFORE, _UNIT_AFTER = (
     re.compile(r"(?:S/\.?|US\$|\$|€)\s*$"),
     re.compile(r"\s*(?:%|ha\b|hect|m2|m²|km|soles|d[oó]lares)", re.IGNORECASE),
 )
+_CURRENCY_WITHIN = (
+    40  # letters before an amount; all of a long text, for each of its numbers, would be the square of its length
+)
 _MOBILE = re.compile(
     r"(?<![\d.,/-])(?:\(?(?:\+|00)?51\)?[\s.-]?)?9\d{2}(?P<gap>[\s.-]?)\d{3}(?P=gap)\d{3}(?!\d|[.,/-]\d)"
 )
@@ -91,8 +94,8 @@ _short = lru_cache(maxsize=100_000)(_cleaned)  # names of activities and investm
 
 def _unless_no_telephone(found: re.Match[str]) -> str:
     """The mark in place of a telephone number; an amount, an area or a number that no country gives stays."""
-    before, after = found.string[: found.start()], found.string[found.end() :]
-    if _AMOUNT_BEFORE.search(before) or _UNIT_AFTER.match(after):
+    before = found.string[max(0, found.start() - _CURRENCY_WITHIN) : found.start()]
+    if _AMOUNT_BEFORE.search(before) or _UNIT_AFTER.match(found.string, found.end()):
         return found.group()
     try:
         number = phonenumbers.parse(found.group(), "PE")

@@ -144,6 +144,13 @@ def test_all_that_is_personal_is_worth_looking_at() -> None:
         "+5",
         "(0",
         "c.e. n ",
+        "987654321 ",
+        "987 654 321 ha ",
+        "S/ 987 654 321 ",
+        "(01) 234-5678 ",
+        "10412345679 ",
+        "tel. 2345678 ",
+        "j@q.pe ",
     ],
 )
 def test_nobody_stops_a_night_by_a_long_text(piece: str) -> None:
