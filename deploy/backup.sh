@@ -8,7 +8,7 @@ set -eu
 target=${1:?where to? backup.sh TARGET [DATA]}
 data=${2:-${RESTAURACION_DATA_DIR:-data}}
 keep=${KEEP_BACKUPS:-30}
-case $keep in *[!0-9]* | 0 | '') echo "KEEP_BACKUPS=$keep: how many copies stay, 1 or more" >&2; exit 2 ;; esac
+case $keep in *[!0-9]* | 0* | '') echo "KEEP_BACKUPS=$keep: how many copies stay, 1 or more" >&2; exit 2 ;; esac
 umask 0027
 home=$(cd "$(dirname "$0")/.." && pwd)
 stamp=$(date -u +%Y-%m-%dT%H%M%SZ)

@@ -114,7 +114,7 @@ def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, wor
         "what did not change is not copied again"
     )
     assert everything_is_private(pipeline.data_dir)
-    for wrong in ("0", "many", "-1"):
+    for wrong in ("0", "00", "many", "-1"):
         refused = subprocess.run(
             [script, backups, pipeline.data_dir],
             capture_output=True,
