@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import requests
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.poolmanager import PoolManager
 
 _CHUNK = 1 << 20
@@ -53,20 +52,15 @@ def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
 def limit_headers(pools: PoolManager, seconds: float) -> None:
     """Give up an answer whose headers are not whole after so many seconds; urllib3 then raises ReadTimeoutError."""
 
-    class Plain(HTTPConnection):
+    class Limited:
+        sock: socket.socket
+
         def getresponse(self) -> Any:
             with deadline(lambda: self.sock.fileno(), seconds):
-                return super().getresponse()
+                return super().getresponse()  # type: ignore[misc]
 
-    class Secure(HTTPSConnection):
-        def getresponse(self) -> Any:
-            with deadline(lambda: self.sock.fileno(), seconds):
-                return super().getresponse()
+    def limited(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        connection = type(pool.ConnectionCls.__name__, (Limited, pool.ConnectionCls), {})
+        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    pools.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    pools.pool_classes_by_scheme = {scheme: limited(pool) for scheme, pool in pools.pool_classes_by_scheme.items()}

@@ -141,7 +141,7 @@ class Extraction:
             by_hand = self.by_hand(layer)
             return [self.refresh(layer, p) if p in by_hand else self._failed(layer, p, caught) for p in every]
         if layer.kind == "inbox":  # a file that was taken away was read; what it brought stands until it is withdrawn
-            for names in self.inbox.alike():
+            for names in [] if layer.sheet else self.inbox.alike():  # told once, not for each sheet of a workbook
                 logger.warning(
                     "%s: the folders %s are institutions of their own; are they one?", layer.source, " and ".join(names)
                 )
