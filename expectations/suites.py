@@ -71,17 +71,16 @@ def run_suite(con: duckdb.DuckDBPyConnection, table: str, key: str, rules: Seque
     ]
     without = f" exclude ({', '.join(geometries)})" if geometries else ""
     con.execute(f"create or replace view {_CHECKED} as select *{without} from {table}")
-    with _CURSORS.of(con):
-        try:
+    try:
+        with _CURSORS.of(con):
             whole = _whole_table()
             whole.data_asset.datasource.get_engine().dispose()  # it pools the cursors of the suite before
             suite = gx.ExpectationSuite(name=name)
             for rule in rules:
                 suite.add_expectation(_expectation(rule, key))
             results = whole.get_batch().validate(suite, result_format="SUMMARY").results
-        finally:
-            _CURSORS.close()
-            con.execute(f"drop view {_CHECKED}")
+    finally:
+        con.execute(f"drop view {_CHECKED}")
     by_rule = {str(r.expectation_config.meta["rule_id"]): r.to_json_dict() for r in results if r.expectation_config}
     found = [by_rule[rule.rule_id] for rule in rules]
     return SuiteRun([_counted(rule, r) for rule, r in zip(rules, found, strict=True)], [_kept(r) for r in found])
@@ -97,12 +96,14 @@ class _Cursors:
 
     @contextmanager
     def of(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Cursors come from `con` inside."""
+        """Cursors come from `con` inside; an open one would keep a transaction, and the build could not be checkpointed."""
         with self._lock:
             self._con = con
             try:
                 yield
             finally:
+                while self._open:
+                    self._open.pop().close()
                 self._con = None
 
     def new(self) -> ConnectionWrapper:
@@ -112,11 +113,6 @@ class _Cursors:
         assert self._con is not None
         self._open.append(self._con.cursor())
         return ConnectionWrapper(self._open[-1])
-
-    def close(self) -> None:
-        """Close them: an open one keeps a transaction, and the build could not be checkpointed."""
-        while self._open:
-            self._open.pop().close()
 
 
 _CURSORS = _Cursors()

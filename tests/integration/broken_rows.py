@@ -206,6 +206,8 @@ KINDS = (
     _submitted("a person behind the funder", "submissions.table.texts_hold_no_personal_data", "initiatives.table.texts_hold_no_personal_data",
                financiador="Contacto: Juana Quispe Mamani"),
     _submitted("a DNI in a remark", "submissions.table.texts_hold_no_personal_data", observaciones="D.N.I. N° 41.234.567 firmó"),
+    _submitted("a telephone beside the tenure", "submissions.table.texts_hold_no_personal_data", "submissions.table.tenure_is_understood",
+               "initiatives.table.tenure_is_given", tenencia="Comunal, cel. 987654321"),
     _submitted("a DNI for a code", "submissions.table.code_is_no_personal_data", codigo="DNI 41234567"),
     _indicator("a mail address in the method", "table.texts_hold_no_personal_data", metodo="Encuesta de juana@example.org"),
     _indicator("a DNI for a code, of a value", "table.code_is_no_personal_data", "indicator_values.table.initiative_of_the_value_passed_the_protocol",
