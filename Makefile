@@ -7,13 +7,14 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.synced
 SCALE ?= 1
 UI_PORT ?= 3000
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder  # of 2 cores: a test waits a quarter of its time
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup run live ui nights template replay train doctor audit sbom docs test notebook peers lint bench clean .system
+.PHONY: help setup run live ui nights template replay train doctor audit sbom docs test endurance notebook peers lint bench clean .system
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -66,8 +67,11 @@ sbom: $(STAMP)  ## sbom.cdx.json: what the locked environment is made of (Cyclon
 docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
 	$(BIN)/python -m pipelines.docs
 
-test: $(STAMP) .system  ## Every test, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync, bubblewrap
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+test: $(STAMP) .system  ## The tests of every change, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync, bubblewrap
+	$(PYTEST)
+
+endurance: $(STAMP) .system  ## The slow rest of the tests: kills, full disks, whole releases made a second time
+	$(PYTEST) -m endurance
 
 .system:
 	@command -v chromium >/dev/null && command -v rsync >/dev/null && command -v bwrap >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \

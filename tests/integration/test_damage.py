@@ -137,6 +137,7 @@ def test_torn_lines_of_ledgers_are_passed_over_and_damaged_manifests_written_aga
 # -- clocks and crowds --------------------------------------------------------------------------------
 
 
+@pytest.mark.endurance
 def test_a_clock_that_goes_back_a_year_does_not_turn_the_order_of_releases(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
@@ -196,6 +197,7 @@ print("asked", min(count))
 """
 
 
+@pytest.mark.endurance
 def test_twenty_analysts_query_through_ten_releases(
     make_pipeline: MakePipeline, own_world: World, tmp_path: Path
 ) -> None:

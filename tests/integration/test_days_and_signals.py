@@ -22,7 +22,9 @@ def as_in_the_background() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.endurance)], ids=lambda s: s.name
+)
 def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: Path, number: signal.Signals) -> None:
     data_dir = with_worlds(tmp_path / "data", world)
     process = subprocess.Popen(

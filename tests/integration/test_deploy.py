@@ -73,6 +73,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert not lock.exists() or not Path(f"/proc/{server}").exists()
 
 
+@pytest.mark.endurance
 def test_the_same_definitions_run_with_postgresql(
     postgres: str, make_pipeline: MakePipeline, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_the_same_definitions_run_with_postgresql(
         assert event.run_id in {run.run_id for run in runs}
 
 
+@pytest.mark.endurance
 def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, world: World, tmp_path: Path) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     before = contents(pipeline.published)

@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from assets.replay import replay
 from assets.sources.register import all_layers
 from pipelines.housekeeping import housekeep
@@ -30,6 +32,7 @@ def files_of(folder: Path) -> set[Path]:
     return {p for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.endurance
 def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeline, own_world: World) -> None:
     pipeline = make_pipeline(own_world, after_a_good_night=True)
     path, text = own_world.files / "ferm.json", (own_world.files / "ferm.json").read_text()

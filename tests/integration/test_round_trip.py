@@ -133,6 +133,7 @@ def test_the_entries_are_closed_and_the_book_keeps_them(trip: Trip) -> None:
     assert as_it_came["status_at_source"] == "casilisto", "the row as it was refused"
 
 
+@pytest.mark.endurance
 def test_the_book_is_made_again_too(trip: Trip) -> None:
     releases = [r[0] for r in trip.pipeline.query("select release_id from meta.releases order by published_at")]
     came = replay(trip.pipeline.data_dir, trip.pipeline.settings.warehouse, all_layers(), releases[-1])

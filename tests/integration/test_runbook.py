@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from assets.sources.register import all_layers
 from pipelines.incidents import source_incidents
@@ -18,6 +19,7 @@ from tests.conftest import MakePipeline
 from tests.integration.test_changes import raise_accrued
 
 
+@pytest.mark.endurance
 def test_going_back_to_an_earlier_release_and_the_night_after(make_pipeline: MakePipeline, own_world: World) -> None:
     """Copy `releases/<release>.duckdb` over the published file; readers see it, and the next run goes on from it."""
     first = make_pipeline(own_world, after_a_good_night=True)

@@ -80,6 +80,7 @@ def everything_holds(data: Path) -> None:
 # -- kills --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.endurance
 def test_a_run_killed_at_any_moment_leaves_a_whole_file_and_the_next_one_ends_like_an_undisturbed_one(
     good_night: Pipeline, world: World, tmp_path: Path
 ) -> None:
@@ -148,7 +149,14 @@ def size_of(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
 
 
-@pytest.mark.parametrize("stage", ["snapshot", "build", "publish"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("snapshot", marks=pytest.mark.endurance),
+        "build",
+        pytest.param("publish", marks=pytest.mark.endurance),
+    ],
+)
 def test_a_disk_that_fills_up_stops_the_run_and_spares_what_is_there(
     good_night: Pipeline, world: World, tmp_path: Path, stage: str
 ) -> None:
@@ -211,6 +219,7 @@ def test_a_folder_that_cannot_be_written_is_named(good_night: Pipeline, world: W
             assert con.execute("select count(*) > 0 from initiatives").fetchone() == (True,)
 
 
+@pytest.mark.endurance
 def test_of_two_runs_at_once_the_second_waits_and_says_so(good_night: Pipeline, world: World, tmp_path: Path) -> None:
     shutil.copytree(good_night.data_dir, tmp_path / "data", symlinks=True)
     with SandboxServers(world) as servers:

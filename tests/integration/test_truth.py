@@ -21,7 +21,7 @@ UNSEEN = (101, 102)
 Pairs = set[tuple[str, str]]
 
 
-@pytest.fixture(scope="module", params=UNSEEN)
+@pytest.fixture(scope="module", params=[UNSEEN[0], pytest.param(UNSEEN[1], marks=pytest.mark.endurance)])
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """One night over a world of this seed."""
     world = world_at(tmp_path_factory.getbasetemp().parent / "worlds", seed=request.param)
@@ -170,6 +170,7 @@ def digests(pipeline: Pipeline) -> dict[str, str]:
     }
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("night", UNSEEN[:1], indirect=True)
 def test_the_same_input_gives_the_same_tables(night: Pipeline, tmp_path: Path) -> None:
     """At full size: only then do several threads add up one sum, in an order that changes."""

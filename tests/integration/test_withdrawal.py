@@ -162,6 +162,7 @@ def test_quarantine_and_ids_follow_and_find_themselves_again(nights: tuple[Pipel
     assert again.table == delivered.table
 
 
+@pytest.mark.endurance
 def test_releases_before_and_after_a_withdrawal_are_made_again(nights: tuple[Pipeline, list[Night]]) -> None:
     pipeline, _ = nights
     names = [r[0] for r in pipeline.query("select release_id from meta.releases order by published_at")]
