@@ -22,7 +22,7 @@ from pipelines.inbox_sensor import inbox_sensor
 from pipelines.jobs import nightly_job, push_job, schedules
 from pipelines.settings import TOKEN_PREFIX, Settings
 from pipelines.watch import run_sensors, watch_jobs, watch_schedules
-from resources.data_folder import DataFolder
+from resources.data_folder import DataFolder, keep_private
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseResource
 
@@ -110,4 +110,5 @@ def _under_banner(assets: list[dg.AssetsDefinition], banner: str) -> list[dg.Ass
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads; read from the environment when it is asked for, not when this module is imported."""
+    keep_private()  # sensors write incidents, and no run's resource has claimed the folder for them
     return build_definitions(Settings.from_env())

@@ -17,6 +17,7 @@ from assets.names import raw_key
 from assets.sources.register import SourceLayer
 from pipelines.jobs import year_range_tags
 from resources.inbox import SOURCES_FOLDER, Inbox
+from resources.warehouse import WarehouseFiles
 
 
 def inbox_sensor(
@@ -31,6 +32,7 @@ def inbox_sensor(
     A file still growing waits for the next look. A run remembers what it read (`Inbox.remember`), so what `make run` has read is
     not asked for again. The cursor holds the last look, and what was asked for: a run that crashes is asked for once.
     """
+    published = WarehouseFiles(folder.parent / "warehouse").published
 
     @dg.sensor(
         name="inbox_arrivals",
@@ -47,6 +49,8 @@ def inbox_sensor(
         raw = _raw(changed, layers)
         if not raw:
             return dg.SensorResult(skip_reason="Nothing in the inbox that no run has read.", cursor="")
+        if not published.exists():
+            return dg.SensorResult(skip_reason="Nothing is published yet: the first nightly run reads the inbox too.")
         look = hashlib.sha256(json.dumps(changed).encode()).hexdigest()
         cursor = json.loads(context.cursor) if context.cursor else {}
         if look == cursor.get("asked"):

@@ -26,6 +26,11 @@ from resources.warehouse import WarehouseFiles
 _PRIVATE = ("snapshots", "lake")  # as it came, personal data included: not for the group either
 
 
+def keep_private() -> None:
+    """What this process makes from now on is for the service's user and group alone, whatever started it."""
+    os.umask(0o027)
+
+
 class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
     """Where a run keeps what it reads, and how it reaches institutions."""
 
@@ -56,6 +61,7 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
 
         Raises AnotherRun, NotWritable, NoSpace, or MixedOrigin where it holds the other's data.
         """
+        keep_private()
         folder = Path(self.data_dir)
         if self._lock is None:
             self._lock = RunLock(folder)
@@ -66,7 +72,6 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
             except NoSpace:
                 self._lock.release()
                 raise
-        os.umask(0o027)  # what is made here is for the service's user and group, whatever started it
         for name in _PRIVATE:
             (folder / name).mkdir(exist_ok=True)
             with suppress(OSError):  # somebody else's folder

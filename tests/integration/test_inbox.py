@@ -205,11 +205,31 @@ def look(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
         return sensor(context)  # type: ignore[return-value]
 
 
-def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: dict[str, SourceLayer]) -> None:
-    sensor = inbox_sensor(tmp_path, layers, [dg.AssetKey("published_warehouse")], LAST_FISCAL_YEAR)
+@pytest.fixture
+def inbox_folder(tmp_path: Path) -> Path:
+    """An empty inbox beside a published file."""
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / "restauracion.duckdb").touch()
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox"
+
+
+def test_before_the_first_release_the_sensor_leaves_the_inbox_to_the_nightly_run(inbox_folder: Path) -> None:
+    published = inbox_folder.parent / "warehouse" / "restauracion.duckdb"
+    published.unlink()
+    (inbox_folder / "ong").mkdir()
+    (inbox_folder / "ong" / "a.csv").write_text("codigo;nombre\n")
+    sensor = inbox_sensor(inbox_folder, all_layers(), [], LAST_FISCAL_YEAR)
+    assert "Nothing is published yet" in str(look(sensor, look(sensor, None).cursor).skip_reason)
+    published.touch()
+    assert look(sensor, look(sensor, None).cursor).run_requests
+
+
+def test_the_sensor_waits_until_a_file_stays_as_it_is(inbox_folder: Path, layers: dict[str, SourceLayer]) -> None:
+    sensor = inbox_sensor(inbox_folder, layers, [dg.AssetKey("published_warehouse")], LAST_FISCAL_YEAR)
     nothing = look(sensor, None)
     assert not nothing.run_requests
-    folder = tmp_path / "ong"
+    folder = inbox_folder / "ong"
     folder.mkdir()
     (folder / "a.csv").write_text("codigo;nombre\n")
     arrived = look(sensor, nothing.cursor)
@@ -229,9 +249,9 @@ def test_the_sensor_waits_until_a_file_stays_as_it_is(tmp_path: Path, layers: di
     assert look(sensor, look(sensor, stayed.cursor).cursor).run_requests, "a withdrawal is noticed"
 
 
-def test_the_sensor_asks_for_a_source_whose_file_was_dropped(tmp_path: Path) -> None:
-    sensor = inbox_sensor(tmp_path, all_layers(), [], LAST_FISCAL_YEAR)
-    folder = tmp_path / "fuentes" / "serfor.restoration_areas"
+def test_the_sensor_asks_for_a_source_whose_file_was_dropped(inbox_folder: Path) -> None:
+    sensor = inbox_sensor(inbox_folder, all_layers(), [], LAST_FISCAL_YEAR)
+    folder = inbox_folder / "fuentes" / "serfor.restoration_areas"
     folder.mkdir(parents=True)
     (folder / "sniffs.gpkg").write_bytes(b"x")
     stayed = look(sensor, look(sensor, None).cursor)
@@ -253,17 +273,17 @@ def test_what_a_run_has_read_is_asked_for_by_no_sensor(pipeline: Pipeline) -> No
     assert look(sensor, look(sensor, first.cursor).cursor).run_requests, "what came since is noticed"
 
 
-def test_a_change_of_one_institution_among_thirty_is_noticed_whichever_it_is(tmp_path: Path) -> None:
-    sensor, inbox = inbox_sensor(tmp_path, all_layers(), [], LAST_FISCAL_YEAR), Inbox(tmp_path)
+def test_a_change_of_one_institution_among_thirty_is_noticed_whichever_it_is(inbox_folder: Path) -> None:
+    sensor, inbox = inbox_sensor(inbox_folder, all_layers(), [], LAST_FISCAL_YEAR), Inbox(inbox_folder)
     for number in range(30):
-        path = tmp_path / f"institucion_{number:02d}" / "iniciativas.csv"
+        path = inbox_folder / f"institucion_{number:02d}" / "iniciativas.csv"
         path.parent.mkdir()
         path.write_text("codigo;nombre\n")
     inbox.remember(inbox.states(), [], submissions=True)
     cursor = look(sensor, None).cursor
     keys = []
     for number in (0, 15, 29):
-        path = tmp_path / f"institucion_{number:02d}" / "iniciativas.csv"
+        path = inbox_folder / f"institucion_{number:02d}" / "iniciativas.csv"
         path.write_text(f"codigo;nombre\n{number};uno\n")
         asked = look(sensor, look(sensor, cursor).cursor)
         assert asked.run_requests, number
