@@ -31,30 +31,30 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 setup: $(STAMP)  ## A virtual environment with the locked packages
 
 run: $(STAMP)  ## The nightly job once, against the embedded sandbox, with no network (SCALE=1 DAY=3)
-	$(BIN)/python -m pipelines.run --sandbox --scale $(SCALE) $(if $(DAY),--day $(DAY))
+	$(BIN)/python -m pipelines.cli.run --sandbox --scale $(SCALE) $(if $(DAY),--day $(DAY))
 
 live: $(STAMP)  ## The nightly job once, against the real servers, into data/live
-	RESTAURACION_DATA_DIR=$${RESTAURACION_DATA_DIR:-data/live} $(BIN)/python -m pipelines.run
+	RESTAURACION_DATA_DIR=$${RESTAURACION_DATA_DIR:-data/live} $(BIN)/python -m pipelines.cli.run
 
 ui: $(STAMP)  ## The Dagster UI on 127.0.0.1 against the sandbox (UI_PORT=3000)
-	$(BIN)/python -m pipelines.ui --port $(UI_PORT) --scale $(SCALE)
+	$(BIN)/python -m pipelines.cli.ui --port $(UI_PORT) --scale $(SCALE)
 
 nights: $(STAMP)  ## Night after night over a sandbox that lives; stops at the first broken promise (NIGHTS=30 SEED=2030 SCALE=0.15)
 	$(BIN)/python -m tests.nights --nights $(or $(NIGHTS),30) --seed $(or $(SEED),2030) --scale $(if $(filter file,$(origin SCALE)),0.15,$(SCALE))
 
 template: $(STAMP)  ## The Excel workbook that institutions fill in and leave in the inbox
-	$(BIN)/python -m pipelines.template
+	$(BIN)/python -m pipelines.cli.template
 
 replay: $(STAMP)  ## A release made again from its snapshots, with no network (RELEASE=2026-11-23-1a2b3c4d)
 	@test -n "$(RELEASE)" || { echo "which release? make replay RELEASE=…; the table meta.releases lists them"; exit 2; }
-	$(BIN)/python -m pipelines.replay "$(RELEASE)"
+	$(BIN)/python -m pipelines.cli.replay "$(RELEASE)"
 
 train: $(STAMP)  ## The linkage model learnt anew from the published file (NAMED="live 2026-11"); look at the difference before committing
 	@test -n "$(NAMED)" || { echo 'what are the records? make train NAMED="live 2026-11"'; exit 2; }
-	$(BIN)/python -m pipelines.train_linkage --named "$(NAMED)"
+	$(BIN)/python -m pipelines.cli.train_linkage --named "$(NAMED)"
 
 doctor: $(STAMP)  ## What is wrong with the set-up: versions, folders, disk, clock, each source with the reason
-	$(BIN)/python -m pipelines.doctor
+	$(BIN)/python -m pipelines.cli.doctor
 
 audit: $(STAMP)  ## Known vulnerabilities of the locked packages: needs a network
 	$(UV) export --quiet --locked --no-hashes --no-dev --output-file .audit.txt
@@ -65,7 +65,7 @@ sbom: $(STAMP)  ## sbom.cdx.json: what the locked environment is made of (Cyclon
 	$(UV) export --quiet --locked --no-dev --format cyclonedx1.5 --output-file sbom.cdx.json
 
 docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, from registers, contracts and descriptions
-	$(BIN)/python -m pipelines.docs
+	$(BIN)/python -m pipelines.cli.docs
 
 test: $(STAMP) .system  ## The tests of every change, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync, bubblewrap
 	$(PYTEST)
@@ -87,10 +87,11 @@ peers: $(STAMP)  ## The clients against Koop and MapServer, installed here: need
 	mkdir -p .peers && cp -r tests/peers/koop .peers/ && cd .peers/koop && npm install --omit=optional --no-audit --no-fund
 	$(BIN)/python -m pytest -m peers tests/peers
 
-lint: $(STAMP)  ## Ruff, mypy and sqlfluff
+lint: $(STAMP)  ## Ruff, mypy, import-linter and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/sqlfluff lint dbt_like_sql
 
 bench: $(STAMP)  ## Speed and memory, as ratios of one run

@@ -1,7 +1,7 @@
 """An asset for each SQL model, with the checks of its contract.
 
 Belongs here: what Dagster is told of a model: dependencies, columns, lineage, counts, checks. Does not: building it
-(build.py) or publishing (publish.py).
+(restoration/build) or publishing it.
 """
 
 import datetime as dt
@@ -14,21 +14,21 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
-from assets.build import BuildSession, Built, upstream_of
-from assets.exports.release import mark_superseded
-from assets.inputs import TOTALS
-from assets.linkage.decisions import DecisionBook
-from assets.names import OWNERS, PUBLISHED, raw_key, table_key
-from assets.publish import Release, publish
-from assets.quality_pages import page_of, write_site
-from assets.sources.register import SourceLayer
-from assets.steps import steps
+from assets.keys import OWNERS, PUBLISHED, raw_key, table_key
 from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
 from expectations.quarantine import planned_checks
 from expectations.results import Outcome
 from resources.data_folder import DataFolder
-from resources.warehouse import WarehouseResource
+from resources.warehouse_resource import WarehouseResource
+from restoration.build.inputs import TOTALS
+from restoration.build.publish import Release, publish
+from restoration.build.session import BuildSession, Built, upstream_of
+from restoration.build.steps import steps
+from restoration.exports.release import mark_superseded
+from restoration.linkage.decisions import DecisionBook
+from restoration.quality_site.pages import page_of, write_site
+from restoration.sources.register import SourceLayer
 
 DATA_VERSION_TAG = "dagster/data_version"
 LIMA = ZoneInfo("America/Lima")  # a release is named by the day in Lima
@@ -64,7 +64,7 @@ def session_of(
 def model_assets(layers: Mapping[str, SourceLayer]) -> list[dg.AssetsDefinition]:
     """An asset for each SQL model."""
     by_table = {f"raw.{layer.table}": layer for layer in layers.values()}
-    by_table |= {f"raw.{layer.table}{TOTALS}": layer for layer in layers.values() if layer.keep_where}
+    by_table |= {f"raw.{layer.table}{TOTALS}": layer for layer in layers.values() if layer.has_totals}
     return [_model_asset(model, by_table, layers) for model in load_models().values()]
 
 

@@ -1,18 +1,18 @@
 """The published file as an asset.
 
-Belongs here: the last step of a run. Does not: what publishing means (publish.py).
+Belongs here: the last step of a run. Does not: what publishing means (restoration/build/publish.py).
 """
 
 from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.keys import OWNERS, PUBLISHED, raw_key, table_key
 from assets.models import publish_release, session_of
-from assets.names import OWNERS, PUBLISHED, raw_key, table_key
-from assets.sources.register import SourceLayer
 from dbt_like_sql.runner import load_models
 from resources.data_folder import DataFolder
-from resources.warehouse import WarehouseResource
+from resources.warehouse_resource import WarehouseResource
+from restoration.sources.register import SourceLayer
 
 
 def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:

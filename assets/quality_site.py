@@ -1,16 +1,16 @@
 """The quality site as an asset.
 
-Belongs here: when the site is written and what the UI shows of it. Does not: what its pages say (quality_pages.py).
+Belongs here: when the site is written and what the UI shows of it. Does not: what its pages say (restoration/quality_site).
 """
 
 from pathlib import Path
 
 import dagster as dg
 
-from assets.names import OWNERS, PUBLISHED, QUALITY_SITE
-from assets.quality_pages import LATEST, write_site
+from assets.keys import OWNERS, PUBLISHED, QUALITY_SITE
 from resources.data_folder import DataFolder
-from resources.warehouse import WarehouseResource
+from resources.warehouse_resource import WarehouseResource
+from restoration.quality_site.pages import LATEST, write_site
 
 
 @dg.asset(

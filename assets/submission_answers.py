@@ -1,14 +1,14 @@
 """The answers to submissions as an asset.
 
-Belongs here: when answers are written and what the UI shows of them. Does not: what they say (answers.py).
+Belongs here: when answers are written and what the UI shows of them. Does not: what they say (restoration/submissions/responses.py).
 """
 
 import dagster as dg
 
-from assets.answers import answer_all
-from assets.names import ANSWERS, OWNERS, PUBLISHED
+from assets.keys import ANSWERS, OWNERS, PUBLISHED
 from resources.data_folder import DataFolder
-from resources.warehouse import WarehouseResource
+from resources.warehouse_resource import WarehouseResource
+from restoration.submissions.responses import answer_all
 
 
 @dg.asset(

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import polars as pl
 
-from assets.sources.extraction import Extraction
-from assets.sources.register import all_layers
 from resources import tables, vectors
 from resources.cage import CAGE, SUBMISSION
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import all_layers
 from sandbox.world import world_at
 
 _SOURCE = "submissions.areas"

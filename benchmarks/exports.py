@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assets.exports.release import Writer
+    from restoration.exports.release import Writer
 
 
 def measure(night: Path, tries: int) -> None:
     """Print seconds (best of some tries) and size of each export of a published release."""
-    from assets.exports.assets import KINDS  # with Dagster, which other benchmarks do without
-    from assets.report.page import write_report
+    from assets.exports import KINDS  # with Dagster, which other benchmarks do without
     from resources.warehouse import WarehouseFiles
+    from restoration.report.page import write_report
 
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
@@ -33,7 +33,7 @@ def measure(night: Path, tries: int) -> None:
 
 
 def _best(published: Path, folder: Path, kind: str, writer: Writer, tries: int) -> tuple[float, int, int]:
-    from assets.exports.release import write_export
+    from restoration.exports.release import write_export
 
     found = []
     for number in range(tries):

@@ -25,13 +25,13 @@ _OURS = """
 import sys, time
 from benchmarks.memory import peak_mib
 from pathlib import Path
-from assets.sources.extraction import Extraction
-from assets.sources.register import SourceLayer
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import ArcgisLayer
 from resources.http import Http
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 
-layer = SourceLayer(
+layer = ArcgisLayer(
     institution="bench", institution_es="b", name="areas", kind="arcgis", title_es="a", title_en="a", url=sys.argv[1], layer="Areas",
     fields={"object_id": "OBJECTID"}, cadence="irregular", licence="", disclaimer="",
 )

@@ -41,8 +41,9 @@ _PARQUET = """
 import sys, time
 from benchmarks.memory import peak_mib
 from pathlib import Path
-from assets.sources.doors import Doors
-from assets.sources.register import all_layers
+from restoration.sources.connectors import all_connectors
+from restoration.sources.connectors.base import Tools
+from restoration.sources.register import all_layers
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import Lake
@@ -56,7 +57,7 @@ def place(target, copy):
     write(target, copy)
     took[target.name.count("totals")] = time.monotonic() - started
 Lake._place = staticmethod(place)
-rows = Doors(Http(), store, lake, Inbox(folder)).csv_to_lake(all_layers()["mef.budget_execution"], sys.argv[3], draft)
+rows = all_connectors(Tools(Http(), store, lake, Inbox(folder)))["csv"].stream(all_layers()["mef.budget_execution"], sys.argv[3], draft)
 print(took[0], took[1], rows, peak_mib())
 """
 

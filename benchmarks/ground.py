@@ -152,8 +152,8 @@ def _make(folder: Path, count: int, heavy: tuple[int, int]) -> None:
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
-    from assets.build import MACROS
     from resources.warehouse import connect
+    from restoration.build.session import MACROS
 
     con = connect()
     con.execute(MACROS.read_text(encoding="utf-8"))
@@ -168,7 +168,7 @@ def _built(con: duckdb.DuckDBPyConnection, name: str) -> float:
 
 
 def _ours(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
-    from assets.ground import GroundTiles
+    from restoration.ground import GroundTiles
 
     con = _connect()
     con.execute(

@@ -43,8 +43,8 @@ def main() -> int:
     part, path = sys.argv[1], sys.argv[2]
     with duckdb.connect() as con:
         records = con.execute(f"from '{path}'").to_arrow_table()
-    from assets.linkage import identity, links
-    from assets.linkage.model import LinkageModel, linker_over, score
+    from restoration.linkage import identity, links
+    from restoration.linkage.model import LinkageModel, linker_over, score
 
     model = LinkageModel.read()
     began = time.perf_counter()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.dagster_home import dagster_home
+from pipelines.cli.dagster_home import dagster_home
 
 
 def run_part(module: str, *arguments: object) -> dict[str, Any]:
@@ -25,6 +25,6 @@ def run_part(module: str, *arguments: object) -> dict[str, Any]:
 def night_over_the_sandbox(folder: Path, scale: float) -> Path:
     """One night over the sandbox into a data folder, which is returned."""
     env = os.environ | {"RESTAURACION_DATA_DIR": str(folder)} | dagster_home(folder, {})
-    command = [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", str(scale)]
+    command = [sys.executable, "-m", "pipelines.cli.run", "--sandbox", "--scale", str(scale)]
     subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
     return folder

@@ -1,7 +1,7 @@
 """Runs models: a .sql file with a .yml beside it, or a .yml alone where code gives the SELECT, becomes one table.
 
 Belongs here: reading models and their dependencies from the SQL itself, and building one table.
-Does not: what a model means, when it runs, whether its rows are good; column lineage (lineage.py). No Dagster, no templates.
+Does not: what a model means, when it runs, whether its rows are good; column lineage (lineage.py). No templates.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What code that makes a model has to give.
 
-Belongs here: the step that others are made like. Does not: the steps themselves, or building a table (runner.py). No Dagster.
+Belongs here: the step that others are made like. Does not: the steps themselves, or building a table (runner.py).
 """
 
 from __future__ import annotations

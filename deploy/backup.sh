@@ -24,7 +24,7 @@ rsync -a --delete ${last:+--link-dest="$last"} \
   --exclude='*' "$data/" "$made/"
 python="$home/.venv/bin/python"
 [ -x "$python" ] || python=python3
-(cd "$home" && "$python" -m pipelines.backups "$made")
+(cd "$home" && "$python" -m pipelines.operations.backups "$made")
 mv "$made" "$target/$stamp"
 copies | head -n -"$keep" | while read -r old; do rm -rf "$old"; done
 echo "$target/$stamp"

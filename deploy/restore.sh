@@ -10,4 +10,4 @@ if [ -d "$data" ] && [ -n "$(ls -A "$data")" ]; then
 fi
 mkdir -p "$data"
 rsync -a "$backup/" "$data/"
-echo "restored $(basename "$backup") to $data; check it with: RESTAURACION_DATA_DIR=$data python -m pipelines.doctor"
+echo "restored $(basename "$backup") to $data; check it with: RESTAURACION_DATA_DIR=$data python -m pipelines.cli.doctor"

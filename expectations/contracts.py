@@ -1,7 +1,7 @@
 """The protocol files, read: contracts, the columns they describe and the rules they hold.
 
 Belongs here: validating Open Data Contract files and what code reads of them. Does not: compiling a rule (rules.py) or
-running it (suites.py, quarantine.py). No Great Expectations and no Dagster: definitions load without either.
+running it (suites.py, quarantine.py). No Great Expectations: definitions load without it.
 
 The standard's own text fields are in English, except `businessName`, which is the Spanish title; the Spanish text stands
 beside each in `customProperties`. `${name}` in a query or a text is a threshold of the contract, or the table as `${object}`.

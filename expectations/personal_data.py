@@ -1,6 +1,6 @@
 """Personal data in a text: what it is recognised by, and the text without it.
 
-Belongs here: one text. Does not: which columns are read so (assets/inputs.py), what is said of it (the rule that every contract
+Belongs here: one text. Does not: which columns are read so (restoration/build/inputs.py), what is said of it (the rule that every contract
 gets in rules.py). A number alone is no identity document: words beside it or check digits make it one, since CUI, codes,
 amounts and hectares are numbers of the same length. Nobody's name can be recognised without a word that announces a person.
 Whoever writes a text may make it long: every pattern takes a time that grows with its length alone.

@@ -10,13 +10,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.exports.assets import FERM_PUSH, export_assets
+from assets.exports import FERM_PUSH, export_assets
 from assets.models import model_assets
 from assets.published import published_warehouse
 from assets.quality_site import quality_site
-from assets.report.assets import report
-from assets.sources.raw import raw_assets
-from assets.sources.register import ROOT, SourceLayer, all_hosts, all_layers, first_fiscal_year, institution_of_host
+from assets.raw import raw_assets
+from assets.report import report
 from assets.submission_answers import submission_answers
 from pipelines.inbox_sensor import inbox_sensor
 from pipelines.jobs import nightly_job, push_job, schedules
@@ -24,7 +23,15 @@ from pipelines.settings import TOKEN_PREFIX, Settings
 from pipelines.watch import run_sensors, watch_jobs, watch_schedules
 from resources.data_folder import DataFolder, keep_private
 from resources.snapshots import SnapshotStore
-from resources.warehouse import WarehouseResource
+from resources.warehouse_resource import WarehouseResource
+from restoration.sources.register import (
+    ROOT,
+    SourceLayer,
+    all_hosts,
+    all_layers,
+    first_fiscal_year,
+    institution_of_host,
+)
 
 SANDBOX_BANNER = "SANDBOX: made figures of a miniature Peru, of no institution. "
 

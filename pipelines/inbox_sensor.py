@@ -12,12 +12,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.exports.assets import FERM_PUSH
-from assets.names import raw_key
-from assets.sources.register import SourceLayer
+from assets.exports import FERM_PUSH
+from assets.keys import raw_key
 from pipelines.jobs import year_range_tags
 from resources.inbox import SOURCES_FOLDER, Inbox
 from resources.warehouse import WarehouseFiles
+from restoration.sources.register import SourceLayer
 
 
 def inbox_sensor(
@@ -81,5 +81,5 @@ def _sources(folders: Mapping[str, str | None], layers: Mapping[str, SourceLayer
 def _raw(folders: Mapping[str, str | None], layers: Mapping[str, SourceLayer]) -> list[dg.AssetKey]:
     """What has to be read for these folders; nothing for a folder of no source."""
     submitted = any(not folder.startswith(f"{SOURCES_FOLDER}/") for folder in folders)
-    inbox = [layer for layer in layers.values() if layer.kind == "inbox" and submitted]
+    inbox = [layer for layer in layers.values() if layer.is_submitted and submitted]
     return [raw_key(layer) for layer in (*inbox, *(layers[name] for name in _sources(folders, layers)))]

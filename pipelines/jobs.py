@@ -15,10 +15,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.exports.assets import FERM_PUSH
-from assets.sources.cadence import Refresh
+from assets.exports import FERM_PUSH
 from pipelines.settings import LIMA, NIGHTLY
 from resources.snapshots import SnapshotStore
+from restoration.sources.cadence import Refresh
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"

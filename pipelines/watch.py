@@ -1,6 +1,6 @@
 """What watches the runs when nobody does: sensors after each run, the daily digest, weekly housekeeping.
 
-Belongs here: when. Does not: what is said (incidents.py, digest.py) or removed (housekeeping.py).
+Belongs here: when. Does not: what is said (operations/incidents.py, digest.py) or removed (housekeeping.py).
 """
 
 import os
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets.sources.register import SourceLayer
-from pipelines.digest import digest
-from pipelines.housekeeping import housekeep
-from pipelines.incidents import after_run
-from pipelines.run_origin import SHELL_TAG
+from pipelines.cli.run_origin import SHELL_TAG
+from pipelines.operations.digest import digest
+from pipelines.operations.housekeeping import housekeep
+from pipelines.operations.incidents import after_run
 from pipelines.settings import LIMA, Settings
 from resources.notifications import Notifier
+from restoration.sources.register import SourceLayer
 
 
 def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: str) -> list[dg.SensorDefinition]:

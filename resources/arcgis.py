@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -34,24 +33,13 @@ from resources.errors import (
     UnexpectedFormat,
 )
 from resources.esri import page_frame
+from resources.fetch_result import FetchResult
 from resources.http import Http
 from resources.snapshots import Draft, Part, SnapshotStore
 
 WGS84 = 4326
 _AHEAD_BYTES = 64 << 20  # of bodies; the rows of a page are smaller
 _AHEAD_PAGES = 4
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A source that came whole: how many rows it has, how many the server counts (None where it cannot), and the rows.
-
-    Rows (attributes, WKB `geometry`) are made only on demand: content that is the same as last time needs no reading.
-    """
-
-    rows: int
-    rows_at_server: int | None
-    frames: Callable[[], Iterator[pl.DataFrame]]
 
 
 class ArcGIS:
@@ -64,7 +52,7 @@ class ArcGIS:
     def read_layer(
         self, source: str, service_url: str, name_pattern: str, draft: Draft, part: str | None = None,
         group: str | None = None,
-    ) -> Fetched:  # fmt: skip
+    ) -> FetchResult:  # fmt: skip
         """Fetch a layer whole into `draft`; `part` is one value of the pattern's group of that name (a year, a part).
 
         Each way of paging is tried in turn until one gives every row once. Raises LayerNotFound, LayerAmbiguous,
@@ -103,7 +91,9 @@ class ArcGIS:
         draft.identity = _identity(layer, pages)
         parts = list(draft.parts)
         rows = len(np.unique(np.concatenate([page.ids for page in pages])))
-        return Fetched(rows, expected, lambda: read_stored(source, draft.store, [metadata, *parts[1:]], ahead.frame))
+        return FetchResult(
+            rows, expected, lambda: read_stored(source, draft.store, [metadata, *parts[1:]], ahead.frame)
+        )
 
     # -- metadata ----------------------------------------------------------------------------------
 

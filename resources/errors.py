@@ -306,7 +306,7 @@ class NoSpace(RestorationError):
         self.free, self.needed = free, needed
         super().__init__(
             f"{free / 1e6:,.0f} MB are free at {folder} and a run needs {needed / 1e6:,.0f}: nothing was begun. Free some "
-            "(`python -m pipelines.housekeeping` says what may go), or lower RESTAURACION_MIN_FREE_MB"
+            "(`python -m pipelines.operations.housekeeping` says what may go), or lower RESTAURACION_MIN_FREE_MB"
         )
 
 

@@ -1,6 +1,6 @@
 """Messages to people: a webhook and e-mail, both by configuration.
 
-Belongs here: sending. Does not: what is said and when (pipelines/incidents.py, pipelines/digest.py).
+Belongs here: sending. Does not: what is said and when (pipelines/operations/incidents.py, pipelines/operations/digest.py).
 
 A message that cannot be sent is a line in the log and never fails a run.
 """

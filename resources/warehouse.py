@@ -1,7 +1,7 @@
 """The one DuckDB file: how it is opened, how a build starts and how it takes the published file's place.
 
 Belongs here: connections, copies, the atomic swap. Does not: what the tables hold (dbt_like_sql) or whether they may be
-published (assets/publish.py).
+published (restoration/build/publish.py).
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 import duckdb
 import polars as pl
-from dagster import InitResourceContext
-from dagster_duckdb import DuckDBResource
-from pydantic import Field, PrivateAttr
 
 from resources.errors import CorruptWarehouse, PublishRefused, first_line
 
@@ -29,16 +25,6 @@ FILE_NAME = "restauracion.duckdb"
 KEPT_RELEASES = 7
 # without it a column loses its coordinate reference when the file is opened again
 STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.5.0"}
-
-
-class Closable(Protocol):
-    """What a run closes at its end."""
-
-    def close(self) -> None:
-        """Let go of the build file."""
-
-
-Session = TypeVar("Session", bound=Closable)
 
 
 @cache
@@ -226,43 +212,3 @@ def _copy(source: Path, target: Path) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class WarehouseResource(DuckDBResource):
-    """Readers get the published file, read-only; a run gets one build session, closed at its end whatever happens.
-
-    The stock resource opens read-write and leaves its connection open after an exception.
-    """
-
-    data_dir: str = Field(description="Folder of snapshots, lake and warehouse")
-    _session: Any = PrivateAttr(default=None)
-
-    @property
-    def files(self) -> WarehouseFiles:
-        """The files of the warehouse."""
-        return WarehouseFiles(Path(self.data_dir) / "warehouse")
-
-    @contextmanager
-    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to the published file."""
-        con = duckdb.connect(self.database, read_only=True)
-        try:
-            yield con
-        finally:
-            con.close()
-
-    def session(self, make: Callable[[], Session]) -> Session:
-        """This run's build session, made at its first use."""
-        if self._session is None:
-            self._session = make()
-        return self._session  # type: ignore[no-any-return]
-
-    @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator[WarehouseResource]:  # noqa: ARG002
-        """Close the run's session at the end of the run."""
-        try:
-            yield self
-        finally:
-            if self._session is not None:
-                self._session.close()
-                self._session = None

@@ -19,7 +19,7 @@ import polars as pl
 import shapely
 from defusedxml import DefusedXmlException, ElementTree
 
-from resources.arcgis import Fetched, check_whole
+from resources.arcgis import check_whole
 from resources.cage import CAGE, DOWNLOAD
 from resources.errors import (
     ColumnsMissing,
@@ -30,13 +30,14 @@ from resources.errors import (
     UnsafeXml,
     WrongReference,
 )
+from resources.fetch_result import FetchResult
 from resources.http import Answer, Http
+from resources.peru import PERU_BOX
 from resources.snapshots import Draft, Part, SnapshotStore
 from resources.web_pages import refuse_web_page
 
 logger = logging.getLogger(__name__)
 
-PERU_BOX = (-82.0, -19.0, -68.0, 1.0)  # west, south, east, north
 _PAGE = 1_000
 _JSON = re.compile(r"json", re.IGNORECASE)
 _GML = re.compile(r"gml", re.IGNORECASE)
@@ -62,7 +63,7 @@ class Wfs:
     def __init__(self, http: Http) -> None:
         self.http = http
 
-    def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> Fetched:
+    def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> FetchResult:
         """Fetch a feature type whole into `draft`; its rows are properties as text and WKB `geometry`.
 
         Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree. Where
@@ -92,7 +93,7 @@ class Wfs:
         draft.tls_verified = self.http.is_verified(url)
         draft.identity = hashlib.sha256(type_name.encode() + b"".join(sorted(digests))).hexdigest()
         parts = list(draft.parts)
-        return Fetched(len(ids), expected, lambda: read_stored(source, draft.store, parts))
+        return FetchResult(len(ids), expected, lambda: read_stored(source, draft.store, parts))
 
     def _pages(
         self, source: str, url: str, asked: dict[str, Any], unique_attribute: str, able: Capabilities,

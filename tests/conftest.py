@@ -21,12 +21,12 @@ from filelock import FileLock
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # as many processes as cores run already
 
-from assets.names import ANSWERS, PUBLISHED
-from assets.sources.register import SourceLayer, all_layers
+from assets.keys import ANSWERS, PUBLISHED
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings
 from resources.http import Http
+from restoration.sources.register import SourceLayer, all_layers
 from sandbox.catalogue import SERVICES, Service
 from sandbox.servers.app import SandboxServers
 from sandbox.world import LAST_FISCAL_YEAR, World, world_at

@@ -22,8 +22,6 @@ import polars as pl
 import pytest
 import shapely
 
-from assets.sources.extraction import Extraction, Refreshed
-from assets.sources.register import SourceLayer
 from resources.cage import CAGE, SUBMISSION, Cage, Limits, bubblewrap
 from resources.errors import BrokenFile, UnexpectedFormat, UnsafeXml
 from resources.http import Http
@@ -31,6 +29,8 @@ from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.shared_folders import replace_file
 from resources.snapshots import SnapshotStore
+from restoration.sources.extraction import Extraction, Refreshed
+from restoration.sources.register import SourceLayer
 from tests.attacks.fuzz import case, originals, zipped
 
 SECRET = "root-secret-4f1c"

@@ -9,8 +9,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from assets.answers import answer_all
 from resources.inbox import Inbox, answer_path
+from restoration.submissions.responses import answer_all
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.attacks.test_files import SECRET, endless_view, far_cell, nested

@@ -86,7 +86,7 @@ def test_linkage_finds_pairs(data_dir: Path, good_night: Pipeline) -> None:
 
 
 def test_exports_write_every_kind(data_dir: Path, good_night: Pipeline) -> None:
-    from assets.exports.assets import KINDS
+    from assets.exports import KINDS
 
     printed = benchmark(data_dir, "exports", "--night", good_night.data_dir)
     files = dict(re.findall(r"^(\w+) +[\d.]+ +(\d+) +[\d.]+$", printed, re.MULTILINE))

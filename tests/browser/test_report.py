@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from assets.exports.release import write_export
-from assets.report.page import PAGE, write_report
+from restoration.exports.release import write_export
+from restoration.report.page import PAGE, write_report
 from tests.conftest import Pipeline
 
 CHROMIUM = (

@@ -12,13 +12,13 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.sources.register import SourceLayer
 from resources import arcgis
 from resources.arcgis import ArcGIS
 from resources.arcgis_pages import ByIds, ByLastId, ByOffset, ByQuadrants, Way
 from resources.errors import EmptyAnswer, ServiceFault, ShortAnswer
 from resources.http import HostPolicy, Http
 from resources.snapshots import Draft, SnapshotStore
+from restoration.sources.register import SourceLayer
 from sandbox.catalogue import MINAM
 from sandbox.servers.app import SandboxServers
 

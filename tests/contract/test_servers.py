@@ -11,9 +11,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from assets.sources.register import SourceLayer
 from resources import arcgis, wfs
-from resources.arcgis import ArcGIS, Fetched
+from resources.arcgis import ArcGIS
 from resources.downloads import Downloads
 from resources.errors import (
     EmptyAnswer,
@@ -28,8 +27,10 @@ from resources.errors import (
     UnexpectedFormat,
     WrongReference,
 )
+from resources.fetch_result import FetchResult
 from resources.http import Http
 from resources.snapshots import SnapshotStore
+from restoration.sources.register import SourceLayer
 from sandbox.catalogue import SERVICES
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
@@ -43,7 +44,7 @@ def read(http: Http, store: SnapshotStore, layer: SourceLayer, page_size: int = 
     return whole(ArcGIS(http, page_size).read_layer(layer.source, layer.url, layer.layer or "", store.draft(), part))
 
 
-def whole(fetched: Fetched) -> pl.DataFrame:
+def whole(fetched: FetchResult) -> pl.DataFrame:
     frame = pl.concat(fetched.frames())
     assert frame.height == fetched.rows
     return frame

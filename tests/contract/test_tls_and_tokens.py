@@ -14,8 +14,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
-from assets.sources.extraction import Extraction
-from assets.sources.register import SourceLayer
 from pipelines.definitions import build_definitions
 from resources.arcgis import ArcGIS
 from resources.data_folder import DataFolder
@@ -23,6 +21,8 @@ from resources.errors import CertificateProblem, RedirectRefused, TokenRequired
 from resources.http import HostPolicy, Http
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import SourceLayer
 from sandbox.catalogue import SERFOR, SERVICES
 from sandbox.servers.app import Faults, SandboxApp, SandboxServers
 from sandbox.world import World

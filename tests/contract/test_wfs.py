@@ -12,12 +12,13 @@ import shapely
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.sources.register import SourceLayer
 from resources import wfs
 from resources.errors import DuplicateObjectIds, LayerChanged, ShortAnswer, UnsafeXml
+from resources.fetch_result import FetchResult
 from resources.http import Http
 from resources.snapshots import Draft, SnapshotStore
 from resources.wfs import Capabilities
+from restoration.sources.register import SourceLayer
 from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World
 
@@ -29,7 +30,7 @@ def layer(layers: dict[str, SourceLayer]) -> SourceLayer:
     return layers["inei.districts"]
 
 
-def read(servers: SandboxServers, layer: SourceLayer, draft: Draft) -> wfs.Fetched:
+def read(servers: SandboxServers, layer: SourceLayer, draft: Draft) -> FetchResult:
     http = Http(hosts=servers.base_urls, read_timeout=5, attempts=2, first_pause=0.01)
     return wfs.Wfs(http).read_type(layer.source, layer.url, layer.layer or "", "ubigeo", draft)
 

@@ -18,7 +18,7 @@ import openpyxl
 import polars as pl
 
 from dbt_like_sql.seeds import read_seed
-from pipelines.template import write_template
+from restoration.submissions.template import write_template
 from sandbox.world import World
 
 Row = dict[str, Any]

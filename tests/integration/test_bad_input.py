@@ -16,8 +16,8 @@ import shapely
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.sources.raw import CHECK
-from assets.sources.register import SourceLayer
+from assets.raw import CHECK
+from restoration.sources.register import SourceLayer
 from sandbox.catalogue import SERVICES
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World

@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 from starlette.responses import Response
 
-from assets.sources.cadence import is_due
-from assets.sources.register import all_layers
 from pipelines.definitions import build_definitions
 from pipelines.jobs import refresh_config, year_range_tags
 from resources.snapshots import SnapshotStore
+from restoration.sources.cadence import is_due
+from restoration.sources.register import all_layers
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, keys_without_exports
 

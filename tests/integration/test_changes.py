@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.replay import NoSuchRelease, differences, replay
-from assets.sources.register import all_layers
 from resources.errors import CorruptSnapshot
+from restoration.build.replay import NoSuchRelease, differences, replay
+from restoration.sources.register import all_layers
 from sandbox.catalogue import SERVICES
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World

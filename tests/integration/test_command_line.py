@@ -28,7 +28,7 @@ def environment(data_dir: Path, **env: str) -> dict[str, str]:
 
 def pipeline(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.run", *arguments],
+        [sys.executable, "-m", "pipelines.cli.run", *arguments],
         cwd=ROOT,
         env=environment(data_dir, **env),
         capture_output=True,

@@ -28,7 +28,7 @@ def as_in_the_background() -> None:
 def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: Path, number: signal.Signals) -> None:
     data_dir = with_worlds(tmp_path / "data", world)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.run", "--sandbox", "--scale", str(SMALL)], cwd=ROOT, env=environment(data_dir),
+        [sys.executable, "-m", "pipelines.cli.run", "--sandbox", "--scale", str(SMALL)], cwd=ROOT, env=environment(data_dir),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=as_in_the_background if number == signal.SIGTERM else None,
     )  # fmt: skip

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from starlette.responses import Response
 
-from pipelines.backups import STAMP, faults, newest
+from pipelines.cli.doctor import examine
 from pipelines.definitions import build_definitions
-from pipelines.doctor import examine
-from pipelines.incidents import backup_incident
 from pipelines.jobs import year_range_tags
+from pipelines.operations.backups import STAMP, faults, newest
+from pipelines.operations.incidents import backup_incident
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, free_port, keys_to_publish
 from tests.integration.test_damage import flip
@@ -262,7 +262,7 @@ def test_the_doctor_s_command_ends_with_a_verdict(good_night: Pipeline) -> None:
         "RESTAURACION_HOSTS_FILE": str(good_night.settings.hosts_file),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.doctor", "--offline"], cwd=ROOT, env=env, capture_output=True, text=True
+        [sys.executable, "-m", "pipelines.cli.doctor", "--offline"], cwd=ROOT, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing to mend" in done.stdout

@@ -17,16 +17,16 @@ import shapely
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.sources.cadence import is_due, last_good_at
-from assets.sources.extraction import Extraction, Refreshed
-from assets.sources.raw import CHECK
-from assets.sources.register import SourceLayer, all_layers
+from assets.raw import CHECK
 from pipelines.settings import Settings
 from resources.errors import UnexpectedFormat, UnplacedFile, WrongPartition
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import Manifest, SnapshotStore
+from restoration.sources.cadence import is_due, last_good_at
+from restoration.sources.extraction import Extraction, Refreshed
+from restoration.sources.register import SourceLayer, all_layers
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline

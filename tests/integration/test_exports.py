@@ -24,12 +24,12 @@ from frictionless import system
 from lxml import etree, html
 from owslib.iso import MD_Metadata
 
-from assets.exports.assets import KINDS, Export
-from assets.exports.cbd import HEADERS, UPLOAD
-from assets.exports.ferm import LEFT_OUT, PAYLOADS, ferm_settings
-from assets.exports.gis import GEOPACKAGE, LAYERS
-from assets.exports.release import MANIFEST, write_export
+from assets.exports import KINDS, Export
 from dbt_like_sql.seeds import read_seed
+from restoration.exports.cbd import HEADERS, UPLOAD
+from restoration.exports.ferm import LEFT_OUT, PAYLOADS, ferm_settings
+from restoration.exports.gis import GEOPACKAGE, LAYERS
+from restoration.exports.release import MANIFEST, write_export
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 

@@ -18,10 +18,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.replay import differences
-from assets.sources.raw import CHECK
-from assets.sources.register import all_layers
+from assets.raw import CHECK
 from resources.snapshots import Manifest, SnapshotStore
+from restoration.build.replay import differences
+from restoration.sources.register import all_layers
 from sandbox.catalogue import SERVICES
 from sandbox.servers.app import Fault, SandboxServers
 from sandbox.world import World

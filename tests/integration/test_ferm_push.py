@@ -12,11 +12,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from assets.exports.ferm import PAYLOADS
-from assets.exports.ferm_push import BOOK, KEY_VARIABLE, SentBook, push
 from pipelines.definitions import build_definitions
 from resources.errors import SourceError
 from resources.http import Http
+from restoration.exports.ferm import PAYLOADS
+from restoration.exports.ferm_push import BOOK, KEY_VARIABLE, SentBook, push
 from sandbox.servers.app import SandboxServers
 from sandbox.servers.ferm_registry import SANDBOX_KEY
 from sandbox.world import World

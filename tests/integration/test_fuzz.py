@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assets.sources.extraction import Extraction
-from assets.sources.register import FOLDER as REGISTERS
-from assets.sources.register import RegisterError, all_layers, all_registers
 from expectations.contracts import FOLDER as CONTRACTS
 from expectations.contracts import PROTOCOL, ContractError, read_contract
 from resources.http import Http
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import FOLDER as REGISTERS
+from restoration.sources.register import RegisterError, all_layers, all_registers
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from assets.replay import replay
-from assets.sources.register import all_layers
-from pipelines.housekeeping import housekeep
+from pipelines.operations.housekeeping import housekeep
 from resources.snapshots import SnapshotStore
+from restoration.build.replay import replay
+from restoration.sources.register import all_layers
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 from tests.integration.test_damage import flip

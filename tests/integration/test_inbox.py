@@ -16,17 +16,17 @@ import pytest
 import shapely
 from starlette.responses import Response
 
-from assets.sources.extraction import Extraction
-from assets.sources.raw import CHECK
-from assets.sources.register import SourceLayer, all_layers
-from assets.sources.submissions import SHEETS, choices
+from assets.raw import CHECK
 from expectations.contracts import read_contract
 from pipelines.definitions import build_definitions
 from pipelines.inbox_sensor import inbox_sensor
-from pipelines.template import write_template
 from resources.esri import read_geometries
 from resources.inbox import Inbox, answer_path
 from resources.snapshots import SnapshotStore
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import SourceLayer, all_layers
+from restoration.submissions.columns import SHEETS, choices
+from restoration.submissions.template import write_template
 from sandbox.servers.app import SandboxServers
 from sandbox.world import LAST_FISCAL_YEAR, World
 from tests.conftest import Pipeline, settings_for

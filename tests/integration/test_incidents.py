@@ -15,13 +15,13 @@ import pytest
 from aiosmtpd.controller import Controller
 from starlette.responses import Response
 
-from assets.sources.register import all_layers
 from pipelines.definitions import build_definitions
-from pipelines.digest import digest
-from pipelines.incidents import BOOK, IncidentBook, after_run
 from pipelines.jobs import year_range_tags
+from pipelines.operations.digest import digest
+from pipelines.operations.incidents import BOOK, IncidentBook, after_run
 from resources.notifications import Message, Notifier
 from resources.secrets import secret
+from restoration.sources.register import all_layers
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, free_port, keys_to_publish, keys_without_exports
 

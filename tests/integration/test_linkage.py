@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.linkage.decisions import DECISIONS, TO_REVIEW
+from restoration.linkage.decisions import DECISIONS, TO_REVIEW
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 
@@ -102,7 +102,7 @@ def test_every_link_says_why_in_words_and_every_record_is_in_one_initiative(good
 
 def test_the_weights_are_a_picture_in_the_ui_that_asks_nobody() -> None:
     from assets.models import model_assets
-    from assets.sources.register import all_layers
+    from restoration.sources.register import all_layers
 
     asset = next(a for a in model_assets(all_layers()) if a.key.path[-1] == "core_record_links")
     metadata = asset.metadata_by_key[asset.key]

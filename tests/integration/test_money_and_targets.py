@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import shapely
 
-from assets.build import MACROS
 from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.seeds import read_seed
 from resources.warehouse import connect
+from restoration.build.session import MACROS
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 from tests.integration.test_allocations import equal_area

@@ -11,10 +11,10 @@ import duckdb
 import pytest
 import yaml
 
-from assets.quality_pages import page_of
 from dbt_like_sql.runner import load_models
 from expectations import waivers
 from expectations.contracts import PROTOCOL, read_contract
+from restoration.quality_site.pages import page_of
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from assets.replay import replay
-from assets.sources.register import all_layers
-from pipelines.template import write_template
 from resources.inbox import answer_path
+from restoration.build.replay import replay
+from restoration.sources.register import all_layers
+from restoration.submissions.template import write_template
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, settings_for

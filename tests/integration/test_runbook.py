@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.sources.register import all_layers
-from pipelines.incidents import source_incidents
+from pipelines.operations.incidents import source_incidents
 from resources.errors import Refused
 from resources.snapshots import SnapshotStore
+from restoration.sources.register import all_layers
 from sandbox.world import World
 from tests.conftest import MakePipeline
 from tests.integration.test_changes import raise_accrued

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.sources.raw import CHECK, COLUMNS_CHECK
+from assets.raw import CHECK, COLUMNS_CHECK
 from resources.snapshots import SnapshotStore
 from sandbox.catalogue import SERVICES, Field, Service
 from sandbox.servers.app import SandboxServers

@@ -11,12 +11,12 @@ import duckdb
 import openpyxl
 import pytest
 
-from assets.exports.release import write_export
-from assets.report.page import write_report
 from resources.errors import UnsafeName
 from resources.inbox import Inbox, answer_path
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
+from restoration.exports.release import write_export
+from restoration.report.page import write_report
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, settings_for

@@ -12,9 +12,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from assets import inputs
-from assets.sources.register import all_layers
 from resources.lake import ROW_COLUMN, Lake
+from restoration.build import inputs
+from restoration.sources.register import all_layers
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, settings_for

@@ -18,17 +18,17 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from assets.exports.release import MANIFEST
 from resources.run_lock import LOCK, RunLock
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles
+from restoration.exports.release import MANIFEST
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, digest
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "2"))  # 20 on 2026-11-24 (docs/reliability.md); two here, for time
-NIGHT = [sys.executable, "-m", "pipelines.run"]
+NIGHT = [sys.executable, "-m", "pipelines.cli.run"]
 OF_THE_NIGHT = {"source_status", "source_shape", "scorecard"}
 
 

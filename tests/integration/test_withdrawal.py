@@ -10,10 +10,10 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from assets.replay import replay
-from assets.sources.register import all_layers
 from resources.inbox import Inbox, answer_path
 from resources.snapshots import SnapshotStore
+from restoration.build.replay import replay
+from restoration.sources.register import all_layers
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 from tests.conftest import Pipeline, settings_for

@@ -20,11 +20,11 @@ import dagster as dg
 import duckdb
 import requests
 
-from assets.replay import replay
-from assets.sources.register import all_layers
 from resources.inbox import Inbox
 from resources.run_lock import LOCK
 from resources.warehouse import WarehouseFiles
+from restoration.build.replay import replay
+from restoration.sources.register import all_layers
 from sandbox.days.life import Life
 from sandbox.servers.app import SandboxServers
 from sandbox.serving import fill_inbox

@@ -17,15 +17,15 @@ import duckdb
 import polars as pl
 import time_machine
 
-from assets.linkage.decisions import TO_REVIEW
-from assets.names import PUBLISHED
-from assets.sources.register import SourceLayer, all_layers
+from assets.keys import PUBLISHED
+from pipelines.cli.run import scheduled_request
 from pipelines.definitions import build_definitions
-from pipelines.incidents import after_run
-from pipelines.run import scheduled_request
+from pipelines.operations.incidents import after_run
 from pipelines.settings import Settings
 from resources.notifications import Notifier
 from resources.warehouse import WarehouseFiles
+from restoration.linkage.decisions import TO_REVIEW
+from restoration.sources.register import SourceLayer, all_layers
 from sandbox.days.calendar import night_of
 from sandbox.days.life import Life
 from sandbox.servers.app import SandboxServers

@@ -22,18 +22,18 @@ import shapely
 import time_machine
 from pyproj import Transformer
 
-from assets.build import BuildSession
-from assets.exports.release import EXPORTS, MANIFEST, REPORT
-from assets.history import SUBJECTS, VOLATILE_COLUMNS
-from assets.linkage.decisions import DecisionBook
-from assets.publish import publish
-from assets.quality_pages import LATEST
-from assets.replay import differences
 from dbt_like_sql.runner import load_models
 from expectations.contracts import read_contract
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 from resources.warehouse import KEPT_RELEASES, WarehouseFiles
+from restoration.build.history import SUBJECTS, VOLATILE_COLUMNS
+from restoration.build.publish import publish
+from restoration.build.replay import differences
+from restoration.build.session import BuildSession
+from restoration.exports.release import EXPORTS, MANIFEST, REPORT
+from restoration.linkage.decisions import DecisionBook
+from restoration.quality_site.pages import LATEST
 from sandbox.days.calendar import date_of, night_of
 from tests.nights.moved import changes_are_told
 from tests.nights.night import Night, initiative_keys

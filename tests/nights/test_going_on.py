@@ -11,16 +11,16 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.exports.release import EXPORTS, MANIFEST, REPORT, SUPERSEDED_NOTE
-from assets.linkage import steps
-from assets.names import PUBLISHED
-from assets.replay import replay
-from assets.sources.register import all_layers
-from pipelines.dagster_home import dagster_home
+from assets.keys import PUBLISHED
+from pipelines.cli.dagster_home import dagster_home
+from pipelines.cli.event_log import instance_of
 from pipelines.definitions import build_definitions
-from pipelines.event_log import instance_of
 from pipelines.jobs import year_range_tags
 from pipelines.settings import Settings
+from restoration.build.replay import replay
+from restoration.exports.release import EXPORTS, MANIFEST, REPORT, SUPERSEDED_NOTE
+from restoration.linkage import steps
+from restoration.sources.register import all_layers
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline, keys_without_exports
 

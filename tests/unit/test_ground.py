@@ -13,10 +13,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.build import MACROS
-from assets.ground import MOST_VERTICES, tiles
 from dbt_like_sql.descriptions import FOLDER
 from resources.warehouse import connect
+from restoration.build.session import MACROS
+from restoration.ground import MOST_VERTICES, tiles
 
 
 def blob(x: float, y: float, radius: float, corners: int) -> shapely.Polygon:

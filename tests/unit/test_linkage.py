@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.linkage import identity, links
-from assets.linkage.decisions import DECISIONS, TO_REVIEW, DecisionBook
-from assets.linkage.identity import Membership, carried_on
 from dbt_like_sql.runner import engine_tables
+from restoration.linkage import identity, links
+from restoration.linkage.decisions import DECISIONS, TO_REVIEW, DecisionBook
+from restoration.linkage.identity import Membership, carried_on
 
 LIMITS = links.Thresholds(linked=0.95, review=0.3)
 DAY = dt.date(2026, 1, 1)

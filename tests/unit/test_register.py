@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from assets.build import BuildSession
-from assets.sources.extraction import Extraction
-from assets.sources.register import RegisterError, SourceLayer, all_layers, first_fiscal_year
 from resources.errors import ColumnsMissing
 from resources.http import Http
 from resources.lake import Lake
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles
+from restoration.build.session import BuildSession
+from restoration.sources.extraction import Extraction
+from restoration.sources.register import RegisterError, SourceLayer, all_layers, first_fiscal_year
 from sandbox.servers.app import SandboxServers
 from sandbox.world import World
 
@@ -32,8 +32,9 @@ layers:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("layer: X, ", "", "`layer` is needed for arcgis"),
-        ("kind: arcgis", "kind: wfs", "`unique_attribute` is needed for wfs"),
+        ("layer: X, ", "", "arcgis.layer\n  Field required"),
+        ("kind: arcgis", "kind: wfs", "wfs.unique_attribute\n  Field required"),
+        ("kind: arcgis", "kind: ftp", "'arcgis', 'wfs'"),
         ("cadence: yearly", "cadance: yearly", "cadance"),
         ("ubigeo_system: inei", "ubigeo_system: sunat", "ubigeo_system"),
         ("cadence: yearly", "cadence: yearly, allowed_shrink: 40", "allowed_shrink"),

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from assets.report.figures import TERMS, Column, _number_or_word
-from assets.report.page import said, shown
 from dbt_like_sql.runner import load_models
 from dbt_like_sql.seeds import read_seed
+from restoration.report.figures import TERMS, Column, _number_or_word
+from restoration.report.page import said, shown
 
 CHANGED = Column("value_after", "Ahora", "Now", "number_or_term")
 

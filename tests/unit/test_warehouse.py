@@ -9,7 +9,8 @@ import duckdb_extension_spatial
 import pytest
 import shapely
 
-from resources.warehouse import WarehouseResource, connect, spatial_extension
+from resources.warehouse import connect, spatial_extension
+from resources.warehouse_resource import WarehouseResource
 from sandbox.geography import area_ha
 
 SQUARE = "POLYGON ((-76 -12, -75 -12, -75 -11, -76 -11, -76 -12))"  # one degree at 11.5° S

@@ -1,0 +1,164 @@
+"""What a person reads at the end of `make run`: sources, failures, the published figures, and where the files are.
+
+Belongs here: the closing tables and lines. Does not: running (run.py) or what the pages say (assets).
+"""
+
+from __future__ import annotations
+
+import duckdb
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.settings import Settings
+from restoration.exports.release import EXPORTS, REPORT, release_of
+from restoration.linkage.decisions import TO_REVIEW
+from restoration.quality_site.pages import LATEST
+
+
+class ClosingLines:
+    """What a run prints at its end."""
+
+    def __init__(self, console: Console, settings: Settings) -> None:
+        self.console, self.settings = console, settings
+        self.path = settings.warehouse.published
+
+    def sources(self, failures: list[str]) -> None:
+        """Sources that could not be read and why."""
+        if failures:
+            self.console.print(
+                "\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot stands)"
+            )
+            for failure in failures:
+                self.console.print(f"  • {escape(failure)}", highlight=False, soft_wrap=True)
+
+    def errors(self, errors: list[str]) -> None:
+        """Steps that failed."""
+        for error in errors:
+            self.console.print(f"[red]failed[/red] {escape(error)}", highlight=False, soft_wrap=True)
+
+    def blocked(self, checks: list[str]) -> None:
+        """Blocking checks that failed, and on which rows."""
+        for check in checks:
+            self.console.print(f"[red]blocked[/red] {escape(check)}", highlight=False, soft_wrap=True)
+
+    def release(self) -> None:
+        """Progress, spending and checks of the published file."""
+        with duckdb.connect(str(self.path), read_only=True) as con:
+            row = con.execute(
+                "select release_id, is_sandbox from meta.releases order by verified_at desc limit 1"
+            ).fetchone()
+            release_id, is_sandbox = row or ("?", True)
+            if is_sandbox:
+                self.console.print(
+                    "\n[black on yellow] SANDBOX [/] [yellow]made figures of a miniature Peru; no institution's data[/yellow]"
+                )
+            self._progress(con)
+            self._spending(con)
+            self._checks(con)
+            self.console.print(f"Release [bold]{release_id}[/bold]")
+
+    def _progress(self, con: duckdb.DuckDBPyConnection) -> None:
+        table = Table(title="Progress to each target (targets overlap: never add them)", title_justify="left")
+        for name in ("target", "target ha", "declared ha", "gross ha", "net ha", "net / target"):
+            table.add_column(name, justify="left" if name == "target" else "right")
+        for name, target, declared, gross, net, share in con.execute(
+            "select target_name_en, target_ha, declared_ha, gross_ha, net_ha, progress_pct from marts.progress_to_targets where is_latest order by target_ha"
+        ).fetchall():
+            table.add_row(name, f"{target:,.0f}", f"{declared:,.0f}", f"{gross:,.0f}", f"{net:,.0f}", f"{share:.2f} %")
+        self.console.print(table)
+
+    def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Ours beside the official figure over the years that have one; years without stand in a column of their own."""
+        closed, open_years = (
+            _years([year for (year,) in con.execute(
+                "select distinct fiscal_year from marts.spending_by_programme"
+                f" where official_accrued_pen is {'not ' if has_official else ''}null order by all"
+            ).fetchall()])
+            for has_official in (True, False)
+        )  # fmt: skip
+        title = "Accrued by programme, S/ million" + (f", {closed}" if closed else "")
+        table = Table(title=title, title_justify="left")
+        names = ["programme", "ours", "official", "difference S/"] + (
+            [f"ours, {open_years}: no official total yet"] if open_years else []
+        )
+        for name in names:
+            table.add_column(name, justify="left" if name == "programme" else "right")
+        for name, ours, official, difference, still_open in con.execute(
+            "select short_name, sum(accrued_pen) filter (where official_accrued_pen is not null), sum(official_accrued_pen),"
+            " sum(accrued_difference_pen), coalesce(sum(accrued_pen) filter (where official_accrued_pen is null), 0)"
+            " from marts.spending_by_programme group by programme_code, short_name order by programme_code"
+        ).fetchall():
+            shown = (
+                ["–"] * 3
+                if official is None
+                else [f"{float(ours) / 1e6:,.1f}", f"{float(official) / 1e6:,.1f}", f"{difference:,.2f}"]
+            )
+            table.add_row(name, *shown, *([f"{still_open / 1_000_000:,.1f}"] if open_years else []))
+        self.console.print(table)
+
+    def _checks(self, con: duckdb.DuckDBPyConnection) -> None:
+        passed, warned, critical = con.execute(
+            "select count(*) filter (where passed), count(*) filter (where not passed and severity = 'warning'),"
+            " count(*) filter (where not passed and severity = 'critical') from quality.check_results"
+        ).fetchone() or (0, 0, 0)
+        held = con.execute("select count(distinct (table_name, record_key)) from quality.quarantine").fetchone() or (0,)
+        self.console.print(
+            f"Checks: {passed} passed, {warned} warned, {critical} held rows back; {held[0]} rows in quarantine (quality.quarantine)"
+        )
+        waiting = con.execute("select count(*) from core.record_links where outcome = 'review'").fetchone() or (0,)
+        if waiting[0]:
+            path = self.settings.data_dir / "linkage" / TO_REVIEW
+            self.console.print(f"Pairs of records for a person to review: {waiting[0]}, in {path}", soft_wrap=True)
+
+    def closing(self, published: bool, seconds: float, errors: dict[str, str], *, interrupted: bool) -> None:
+        """Where the files are, and which of them are of an older release; or that nothing changed."""
+        if interrupted:
+            self.console.print("[red]Interrupted[/red]", highlight=False)
+        if published:
+            site = self.settings.data_dir / "quality" / LATEST
+            of = site.resolve().name if site.exists() else "no release"
+            told = "" if of == self._published_release() else f" [yellow]is of {of}[/yellow]"
+            self.console.print(f"Quality report {site / 'index.html'}{told}", soft_wrap=True)
+            self.console.print(self._report(errors), soft_wrap=True)
+            for name, release in self._of_older_releases().items():
+                reason = errors.get(name.replace("/", "_"), "it was not written")
+                self.console.print(f"[yellow]{name} is of release {release}[/yellow]: {escape(reason)}", soft_wrap=True)
+            self.console.print(f"Published [bold]{self.path}[/bold] in {seconds:.1f} s", soft_wrap=True)
+        elif self.path.exists():
+            self.console.print(
+                f"[red]Nothing was published[/red]; {self.path} is as it was ({seconds:.1f} s)", soft_wrap=True
+            )
+        else:
+            self.console.print(f"[red]Nothing was published[/red] and there is no earlier release ({seconds:.1f} s)")
+
+    def _report(self, errors: dict[str, str]) -> str:
+        """Where the report is, if it is of this release."""
+        page = self.settings.data_dir / REPORT / "index.html"
+        told, release = release_of(page.parent), self._published_release()
+        if told == release:
+            return f"Report {page}"
+        reason = escape(errors.get(REPORT, "it was not written"))
+        return (
+            f"[yellow]Report {page} is of release {told}[/yellow]: {reason}"
+            if told
+            else f"[yellow]No report[/yellow]: {reason}"
+        )
+
+    def _of_older_releases(self) -> dict[str, str]:
+        """Exports that were not written for this release, and the release that they are of."""
+        release = self._published_release()
+        folders = sorted((self.settings.data_dir / EXPORTS).glob("[!.]*"))
+        return {f"{EXPORTS}/{f.name}": told for f in folders if (told := release_of(f)) and told != release}
+
+    def _published_release(self) -> str:
+        with duckdb.connect(str(self.path), read_only=True) as con:
+            row = con.execute("select release_id from meta.releases order by verified_at desc limit 1").fetchone()
+        return str(row[0]) if row else ""
+
+
+def _years(years: list[int]) -> str:
+    """`2020–2025`, or each of them where one is missing between."""
+    if len(years) > 1 and years[-1] - years[0] == len(years) - 1:
+        return f"{years[0]}–{years[-1]}"
+    return ", ".join(map(str, years))

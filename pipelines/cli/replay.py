@@ -1,0 +1,43 @@
+"""`make replay RELEASE=…`: a release made again from its snapshots.
+
+Belongs here: the command and what it says. Does not: making it (restoration/build/replay.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import duckdb
+from rich.console import Console
+
+from pipelines.settings import Settings, SettingsError
+from resources.errors import CorruptSnapshot
+from restoration.build.replay import NoSuchRelease, replay
+from restoration.sources.register import all_layers
+
+
+def main() -> int:
+    """Exit status 0 when the release came out as it was, 1 when it did not, 2 when it cannot be made."""
+    parser = argparse.ArgumentParser(description="Make a release again from its snapshots, with no network.")
+    parser.add_argument("release", help="release_id, as in meta.releases")
+    console = Console(soft_wrap=True)
+    try:
+        settings = Settings.from_env()
+        came = replay(settings.data_dir, settings.warehouse, all_layers(), parser.parse_args().release)
+    except (NoSuchRelease, CorruptSnapshot, SettingsError, duckdb.IOException) as error:
+        console.print(f"[red]{error}[/red]")
+        return 2
+    console.print(f"Made again: {came.path}")
+    if came.differing_rows is None:
+        console.print("That release's own file is not kept any more, so there is nothing to hold it against.")
+        return 0
+    for table, rows in came.differing_rows.items():
+        console.print(f"[red]{table}: {rows} rows differ[/red]")
+    if not came.differing_rows:
+        console.print("Every table is exactly as it was published.")
+    return 1 if came.differing_rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One build of the warehouse: from raw tables to a published release."""

@@ -1,0 +1,20 @@
+"""Models that code makes, by the table they make.
+
+Belongs here: which steps there are. Does not: what a step is (dbt_like_sql/step.py) or does (linkage/steps.py, ground.py).
+"""
+
+from __future__ import annotations
+
+from dbt_like_sql.step import Step
+from restoration.ground import GroundTiles
+from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.steps import InitiativeIds, RecordLinks
+
+
+def steps(book: DecisionBook | None) -> dict[str, Step]:
+    """Every step. Without a book of decisions those of the warehouse stand."""
+    return {
+        "core.ground_tiles": GroundTiles(),
+        "core.record_links": RecordLinks(book),
+        "core.initiative_ids": InitiativeIds(),
+    }

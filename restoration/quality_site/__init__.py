@@ -1,0 +1,1 @@
+"""The quality site: a page for directors and one a table."""

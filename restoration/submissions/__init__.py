@@ -1,0 +1,1 @@
+"""What institutions deliver by file, and the answers they get."""
