@@ -17,7 +17,7 @@ from restoration.exports.cbd import write_cbd
 from restoration.exports.datapackage import write_datapackage
 from restoration.exports.dictionary import write_dictionary
 from restoration.exports.ferm import ferm_settings, write_ferm
-from restoration.exports.ferm_push import BOOK, KEY_VARIABLE, SentBook, push
+from restoration.exports.ferm_push import BOOK, KEY_VARIABLE, SentLog, push
 from restoration.exports.gis import CRS, write_gis
 from restoration.exports.metadata import write_metadata
 from restoration.exports.release import EXPORTS, Writer, Written, write_export
@@ -137,9 +137,9 @@ def ferm_push(
     """Say what would be sent, or send it."""
     home = Path(data_folder.data_dir)
     data_folder.claim(f"push {context.run_id}")  # two pushes at once would send twice
-    book = SentBook(home / "ferm" / BOOK)
+    sent_log = SentLog(home / "ferm" / BOOK)
     key = secret(KEY_VARIABLE)
-    done = push(home / EXPORTS / "ferm", book, data_folder.http(), key, is_dry_run=not config.send)
+    done = push(home / EXPORTS / "ferm", sent_log, data_folder.http(), key, is_dry_run=not config.send)
     for line in done.refused:
         context.log.warning("FERM refused %s", line)
     if done.stopped:

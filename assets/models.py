@@ -26,7 +26,7 @@ from restoration.build.publish import Release, publish
 from restoration.build.session import BuildSession, Built, upstream_of
 from restoration.build.steps import steps
 from restoration.exports.release import mark_superseded
-from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.decisions import DecisionStore
 from restoration.quality_site.pages import page_of, write_site
 from restoration.sources.register import SourceLayer
 
@@ -48,12 +48,12 @@ def session_of(
     data_folder.claim(f"run {context.run_id}")
 
     def make() -> BuildSession:
-        warehouse.files.remove_leavings()
-        if mended := warehouse.files.mend():
-            context.log.error(mended)
+        warehouse.files.remove_stale_builds()
+        if repaired := warehouse.files.repair():
+            context.log.error(repaired)
         return BuildSession(
             warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
-            dt.datetime.now(LIMA).date(), DecisionBook(Path(data_folder.data_dir) / "linkage"),
+            dt.datetime.now(LIMA).date(), DecisionStore(Path(data_folder.data_dir) / "linkage"),
         )  # fmt: skip
 
     session = warehouse.session(make)
@@ -124,7 +124,7 @@ def _model_asset(
     def sql_model(context: dg.AssetExecutionContext, data_folder: DataFolder, warehouse: WarehouseResource) -> Events:
         session = session_of(context, data_folder, warehouse, layers)
         built = session.build(model.table)
-        tell_made(context, session, [key])
+        report_built(context, session, [key])
         for problem in session.steps[model.table].problems() if model.is_step else ():
             context.log.warning("Not understood, left in its file: %s", problem)
         yield dg.MaterializeResult(
@@ -219,23 +219,23 @@ def _publish_after_partial_run(
         context.log.info("Published %s", release.release_id)
 
 
-def tell_made(
-    context: dg.AssetExecutionContext, session: BuildSession, told_by_the_step: Sequence[dg.AssetKey] = ()
+def report_built(
+    context: dg.AssetExecutionContext, session: BuildSession, reported_by_the_step: Sequence[dg.AssetKey] = ()
 ) -> None:
     """Tell the UI of tables that were not current and were made on the way, but for what the step tells itself."""
-    for table in session.made:
+    for table in session.unreported:
         built, key = session.built[table], table_key(table)
-        if key not in told_by_the_step:
+        if key not in reported_by_the_step:
             context.log.warning("%s was not current and was made on the way", key.to_user_string())
             tags = {DATA_VERSION_TAG: built.fingerprint}
             context.log_event(dg.AssetMaterialization(key, metadata=_metadata(built), tags=tags))
-    session.made.clear()
+    session.unreported.clear()
 
 
 def publish_release(context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder) -> Release:
     """Publish; the UI is told of tables that no step of this run made, and exports of an older release say that they are."""
     release = publish(session)
-    tell_made(context, session)
+    report_built(context, session)
     for folder in mark_superseded(Path(data_folder.data_dir), release.release_id):
         context.log.info("%s is of an older release until it is written again", folder)
     return release

@@ -115,12 +115,14 @@ def _whole_layers(layers: Sequence[SourceLayer]) -> dg.AssetsDefinition:
         jobs = [(layer, None) for layer in layers if raw_key(layer) in context.selected_asset_keys]
         extraction = Extraction(data_folder.http(), data_folder.snapshots(), data_folder.lake(), data_folder.inbox())
         states = extraction.inbox.states()  # before reading: what comes meanwhile is asked for again
-        came = extraction.refresh_all(jobs, config.checked())
+        received = extraction.refresh_all(jobs, config.checked())
         chosen = [layer.source for layer, _ in jobs]
         submissions = {layer.source for layer in layers if layer.is_submitted}
         extraction.inbox.remember(states, chosen, submissions=submissions <= {*chosen})
         for layer, _ in jobs:
-            yield from _events(context, extraction.store, layer, [r for r in came if r.layer.source == layer.source])
+            yield from _events(
+                context, extraction.store, layer, [r for r in received if r.layer.source == layer.source]
+            )
 
     return source_layers
 
@@ -153,9 +155,9 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
             context.log.info("%s begins in %s", layer.source, first)
             return
         states = extraction.inbox.states()
-        came = extraction.refresh_all(jobs, config.checked())
+        received = extraction.refresh_all(jobs, config.checked())
         extraction.inbox.remember(states, [layer.source], submissions=False)
-        yield from _events(context, extraction.store, layer, came)
+        yield from _events(context, extraction.store, layer, received)
 
     return source_by_fiscal_year
 
@@ -164,10 +166,10 @@ def _events(
     context: dg.AssetExecutionContext, store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]
 ) -> Events:
     """A materialisation where a good snapshot stands, new or old, and a check that says whether it is fresh."""
-    standing = [r for r in refreshed if r.manifest is not None]
+    last_good = [r for r in refreshed if r.manifest is not None]
     failed = [r for r in refreshed if r.error is not None]
-    if standing:
-        manifests = {r.partition: r.manifest for r in standing if r.manifest}
+    if last_good:
+        manifests = {r.partition: r.manifest for r in last_good if r.manifest}
         yield dg.MaterializeResult(
             asset_key=raw_key(layer),
             metadata={
@@ -180,7 +182,7 @@ def _events(
                 "is_stale": bool(failed),
                 "files_in_place_of_server": [
                     _named(r, str(r.manifest.parameters[DROPPED]))
-                    for r in standing
+                    for r in last_good
                     if r.manifest and r.manifest.is_dropped
                 ],
                 "is_sandbox": any(m.is_sandbox for m in manifests.values()),
@@ -213,7 +215,7 @@ def _events(
     )
     if not layer.is_submitted:
         yield _overdue(store, layer, refreshed)
-        moved = [(r, drift(r.manifest, store.previous(layer.source, r.partition))) for r in standing]
+        moved = [(r, drift(r.manifest, store.previous(layer.source, r.partition))) for r in last_good]
         added = [_named(r, ", ".join(d.added)) for r, d in moved if d.added]
         removed = [_named(r, ", ".join(d.removed)) for r, d in moved if d.removed]
         yield dg.AssetCheckResult(
@@ -227,8 +229,8 @@ def _events(
 
 def _data_version(manifests: Mapping[str | None, Manifest]) -> dg.DataVersion:
     """The same as long as the same snapshots stand, however often they were looked at."""
-    standing = sorted((str(part), manifest.snapshot_id) for part, manifest in manifests.items())
-    return dg.DataVersion(hashlib.sha256(repr(standing).encode()).hexdigest()[:16])
+    last_good = sorted((str(part), manifest.snapshot_id) for part, manifest in manifests.items())
+    return dg.DataVersion(hashlib.sha256(repr(last_good).encode()).hexdigest()[:16])
 
 
 def _overdue(store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> dg.AssetCheckResult:

@@ -23,13 +23,13 @@ from restoration.submissions.responses import answer_all
 )
 def submission_answers(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Answer every submission."""
-    came = answer_all(warehouse.files.published, data_folder.inbox())
-    table = "\n".join(f"| {name} | {n['accepted']} | {n['rejected']} |" for name, n in came.items())
+    received = answer_all(warehouse.files.published, data_folder.inbox())
+    table = "\n".join(f"| {name} | {n['accepted']} | {n['rejected']} |" for name, n in received.items())
     return dg.MaterializeResult(
         metadata={
-            "submissions": len(came),
-            "rows_accepted": sum(n["accepted"] for n in came.values()),
-            "rows_rejected": sum(n["rejected"] for n in came.values()),
+            "submissions": len(received),
+            "rows_accepted": sum(n["accepted"] for n in received.values()),
+            "rows_rejected": sum(n["rejected"] for n in received.values()),
             "by_submission": dg.MetadataValue.md(f"| submission | accepted | rejected |\n|---|---|---|\n{table}"),
         }
     )

@@ -24,7 +24,7 @@ def features(count: int, vertices: int) -> list[bytes]:
     """Esri JSON features of small polygons in Peru, one string each."""
     random = np.random.default_rng(1)
     angles = -np.linspace(0, 2 * np.pi, vertices, endpoint=False)
-    made = []
+    created = []
     for number in range(1, count + 1):
         x, y = random.uniform(-80, -70), random.uniform(-16, -2)
         ring = np.column_stack([x + 0.002 * np.cos(angles), y + 0.002 * np.sin(angles)]).round(6)
@@ -35,8 +35,8 @@ def features(count: int, vertices: int) -> list[bytes]:
             "ESTADO": number % 3 + 1,
             "HA": float(number % 977),
         }
-        made.append(orjson.dumps({"attributes": attributes, "geometry": {"rings": rings}}))
-    return made
+        created.append(orjson.dumps({"attributes": attributes, "geometry": {"rings": rings}}))
+    return created
 
 
 FIELDS = [

@@ -46,11 +46,11 @@ def measure(count: int, scale: float) -> None:
         store, lake = SnapshotStore(Path(scratch) / "snapshots"), Lake(Path(scratch) / "lake")
         extraction = Extraction(Http(), store, lake, Inbox(Path(scratch) / "inbox"))
         began = time.perf_counter()
-        came = extraction.refresh_all([(all_layers()[_SOURCE], None)])
+        received = extraction.refresh_all([(all_layers()[_SOURCE], None)])
         seconds = time.perf_counter() - began
-        rows = sum(refreshed.manifest.rows for refreshed in came if refreshed.manifest)
+        rows = sum(refreshed.manifest.rows for refreshed in received if refreshed.manifest)
         if rows != count:
-            raise RuntimeError(f"{rows} rows of {count} files: {[str(r.error) for r in came if r.error][:3]}")
+            raise RuntimeError(f"{rows} rows of {count} files: {[str(r.error) for r in received if r.error][:3]}")
         print(f"an inbox of {count:,} files of one feature {seconds:.1f} s, {1000 * seconds / count:.0f} ms a file")
 
 

@@ -90,9 +90,9 @@ def measure(rows: int, tries: int, scale: float) -> None:
         folder = Path(scratch)
         served = folder / "served"
         served.mkdir()
-        made = make_file(served / NAME, rows, scale)
+        created = make_file(served / NAME, rows, scale)
         size = (served / NAME).stat().st_size
-        print(f"\nwide budget file: {made:,} rows, 73 columns, {size / 1e9:.2f} GB")
+        print(f"\nwide budget file: {created:,} rows, 73 columns, {size / 1e9:.2f} GB")
         handler = functools.partial(_Quiet, directory=str(served))
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()

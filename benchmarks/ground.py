@@ -112,21 +112,21 @@ def _partition(random: np.random.Generator, cells: tuple[int, int], vertices: tu
         for i in range(columns + 1)
         for j in range(rows)
     }
-    made = []
+    created = []
     for i in range(columns):
         for j in range(rows):
             ring = np.vstack([level[i, j], upright[i + 1, j][1:], level[i, j + 1][::-1][1:], upright[i, j][::-1][1:]])
-            made.append(shapely.Polygon(ring))
-    return made
+            created.append(shapely.Polygon(ring))
+    return created
 
 
 def _areas(random: np.random.Generator, count: int, side: float, hectares: float) -> np.ndarray[Any, Any]:
     """Wavering rings of 24 corners."""
     centres = random.uniform(side * 0.02, side * 0.98, (count, 2))
     radius = np.sqrt(hectares * 10_000 / np.pi) * random.uniform(0.5, 1.5, count)
-    turns = np.linspace(0, 2 * np.pi, 25)[:-1]
+    angles = np.linspace(0, 2 * np.pi, 25)[:-1]
     reach = radius[:, None] * random.uniform(0.85, 1.15, (count, 24))
-    rings = np.stack([centres[:, :1] + reach * np.cos(turns), centres[:, 1:] + reach * np.sin(turns)], axis=2)
+    rings = np.stack([centres[:, :1] + reach * np.cos(angles), centres[:, 1:] + reach * np.sin(angles)], axis=2)
     return shapely.polygons(rings)  # type: ignore[no-any-return]
 
 
@@ -216,8 +216,8 @@ def _overlaps(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
     shapes = _areas(np.random.default_rng(7), count, side, 30)
     con = _connect()
     con.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
-    made = pl.DataFrame({"area_id": [f"A{n:07d}" for n in range(count)], "wkb": shapely.to_wkb(shapes)}).to_arrow()
-    con.register("made", made)
+    created = pl.DataFrame({"area_id": [f"A{n:07d}" for n in range(count)], "wkb": shapely.to_wkb(shapes)}).to_arrow()
+    con.register("made", created)
     con.execute(
         "create table core.area_shapes as select area_id, area_id as record_key, 'B' as evidence_class, 'polygon' as geometry_kind,"
         " 1 as status_order, date '2020-01-01' + cast(hash(area_id) % 2000 as integer) as start_date, 1.0 as vertices_per_ha,"

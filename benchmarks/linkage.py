@@ -59,9 +59,11 @@ def main() -> int:
     else:
         import polars as pl
 
-        told = pl.DataFrame(records.select(["record_key", "registry", "source_record_id", "cui", "founds_initiative"]))
-        settled = links.settle(told, score(records, model), {}, links.Thresholds(0.95, 0.3))
-        groups = identity.grouped(told.with_columns(trust_order=pl.lit(1)), settled.filter(outcome="linked"))
+        reported = pl.DataFrame(
+            records.select(["record_key", "registry", "source_record_id", "cui", "founds_initiative"])
+        )
+        settled = links.settle(reported, score(records, model), {}, links.Thresholds(0.95, 0.3))
+        groups = identity.grouped(reported.with_columns(trust_order=pl.lit(1)), settled.filter(outcome="linked"))
         found = {"pairs": settled.height, "initiatives": len(groups)}
         named = time.perf_counter()
         identity.carried_on(groups, [], dt.date(2026, 1, 1))

@@ -167,9 +167,9 @@ def make_lines(path: Path, rows: int, night: Path) -> None:
 
 def _best(code: str, path: Path, runs: int) -> list:  # type: ignore[type-arg]
     command = [sys.executable, "-c", code, str(path)]
-    came = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    received = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
             for _ in range(runs)]  # fmt: skip
-    return min(came, key=lambda c: float(c[0]))
+    return min(received, key=lambda c: float(c[0]))
 
 
 def measure(night: Path, rows: int, tries: int) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from expectations.book import keep_book
 from expectations.contracts import Contract
+from expectations.quarantine_history import update_quarantine_history
 from expectations.results import Outcome, record
 from expectations.rules import Rule, as_name
 from expectations.suites import SuiteError, run_suite
@@ -34,7 +34,7 @@ def enforce(
     the table without them. Raises SuiteError where Great Expectations and the quarantine disagree on a count.
     """
     name = table.split(".")[1]
-    judged = Judged(table, contract, frozenset(r[0] for r in con.execute(f"describe {table}").fetchall()))
+    judged = ContractTarget(table, contract, frozenset(r[0] for r in con.execute(f"describe {table}").fetchall()))
     rows = _number(con, f"select count(*) from {table}")
     suite = run_suite(con, table, contract.key, contract.rules)
     _agree(con, table, contract.rules, [c.rows_failed for c in suite.counted])
@@ -51,7 +51,7 @@ def enforce(
         passed = counted.passed or 0 < excused == counted.rows_failed
         outcomes.append(_outcome(rule, passed, rows, counted.rows_failed, excused, sample))
     if contract.quarantines:
-        keep_book(con, table, contract, as_of)
+        update_quarantine_history(con, table, contract, as_of)
         con.execute("create schema if not exists accepted")
         con.execute(
             f"create or replace view accepted.{name} as select kept.* from {table} as kept"
@@ -84,7 +84,7 @@ def planned_checks(contract: Contract) -> list[tuple[str, str, bool]]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ContractTarget:
     """A table under a contract, and its columns."""
 
     table: str
@@ -119,7 +119,7 @@ def _agree(con: duckdb.DuckDBPyConnection, table: str, rules: Sequence[Rule], co
 
 
 def _find_failing(
-    con: duckdb.DuckDBPyConnection, judged: Judged, rules: Sequence[Rule], waivers: Sequence[Waiver]
+    con: duckdb.DuckDBPyConnection, judged: ContractTarget, rules: Sequence[Rule], waivers: Sequence[Waiver]
 ) -> None:
     """The temporary table `failing`: one row a row and the rule it breaks."""
     con.execute("create or replace temp table waived (rule_id varchar, record_key varchar, institution varchar)")
@@ -162,7 +162,7 @@ def _find_failing(
         )  # fmt: skip
 
 
-def _hold_back(con: duckdb.DuckDBPyConnection, judged: Judged, rule: Rule) -> None:
+def _hold_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, rule: Rule) -> None:
     table, contract = judged.table, judged.contract
     source = "held.source" if judged.has_source else judged.institution
     as_text = " replace (st_astext(geometry) as geometry)" if "geometry" in judged.columns else ""
@@ -199,7 +199,7 @@ def _share_reason(contract: Contract) -> tuple[str, str]:
     return f"Más de {limit} de las filas está en cuarentena", f"More than {limit} of the rows are in quarantine"
 
 
-def _share_held_back(con: duckdb.DuckDBPyConnection, judged: Judged, rows: int) -> Outcome:
+def _share_held_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, rows: int) -> Outcome:
     """Registries alone are judged by their share: one bad submission must not keep everybody's figures back."""
     table, contract = judged.table, judged.contract
     held_where = f"table_name = '{table}' and source != 'submissions'"

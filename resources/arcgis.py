@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from resources.arcgis_pages import Layer, Page, PageReader, rungs
+from resources.arcgis_pages import Layer, Page, PageReader, paging_strategies
 from resources.errors import (
     DuplicateObjectIds,
     EmptyAnswer,
@@ -59,8 +59,8 @@ class ArcGIS:
         EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged, WrongReference and the errors of resources.http.
         """
         layer = self.find_layer(source, service_url, name_pattern, part, group)
-        reader = PageReader(self.http, source, layer, draft.store, draft.made)
-        ahead = _Ahead(source, layer.description)
+        reader = PageReader(self.http, source, layer, draft.store, draft.created)
+        ahead = PagePrefetcher(source, layer.description)
         reader.on_new_body = ahead.take
         draft.tls_verified = self.http.is_verified(service_url)
         expected = self.count(reader)
@@ -155,14 +155,16 @@ def part_name(match: re.Match[str]) -> str:
 def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], str]:
     """Pages of the first way of paging that gives every row once; the first way's error where none does."""
     first: SourceError | None = None
-    for way in rungs(reader.layer):
+    for way in paging_strategies(reader.layer):
         reader.rows_read = 0
         try:
             pages = way.pages(reader, expected)
             _check_pages(reader.source, pages, expected)
         except EmptyPage:
-            came = reader.rows_read
-            first = first or (ShortAnswer(reader.source, expected or 0, came) if came else EmptyAnswer(reader.source))
+            received = reader.rows_read
+            first = first or (
+                ShortAnswer(reader.source, expected or 0, received) if received else EmptyAnswer(reader.source)
+            )
             continue
         except TokenRequired:
             raise
@@ -194,7 +196,7 @@ def _identity(layer: Layer, pages: Sequence[Page]) -> str:
     return hashlib.sha256(described + digests.tobytes()).hexdigest()
 
 
-class _Ahead:
+class PagePrefetcher:
     """Reads new pages in a thread of its own while others are still coming, within a bound of memory.
 
     Bodies that were stored before are not among them: of a layer that did not change nothing is read.

@@ -103,10 +103,10 @@ class PageReader:
 
     def __init__(
         self, http: Http, source: str, layer: Layer | None, store: SnapshotStore | None = None,
-        made: list[Path] | None = None,
+        created: list[Path] | None = None,
     ) -> None:  # fmt: skip
         self.http, self.source, self._layer, self._store = http, source, layer, store
-        self._made = made if made is not None else []
+        self._created = created if created is not None else []
         self._connections = Semaphore(http.policy(layer.url).connections if layer else 1)
         self.is_sandbox = False
         self.rows_read = 0
@@ -233,10 +233,10 @@ class PageReader:
         assert self._store is not None
         oid = self.layer.object_id_field
         is_more = payload.get("exceededTransferLimit") or (payload.get("properties") or {}).get("exceededTransferLimit")
-        made: list[Path] = []
-        part = self._store.put("page", [answer.body], made) if features else Part("page", "", 0)
-        if made:
-            self._made.extend(made)
+        created: list[Path] = []
+        part = self._store.put("page", [answer.body], created) if features else Part("page", "", 0)
+        if created:
+            self._created.extend(created)
             self.on_new_body(part.sha256, answer.body)
         return Page(
             part,
@@ -309,11 +309,11 @@ def _digests(body: bytes, features: list[dict[str, Any]]) -> Any:
     if len(pieces) == len(features) and len(features) > 0:
         tail = (_FEATURE + pieces[-1]).decode()
         _, end = _DECODER.raw_decode(tail)  # the last one is followed by the rest of the page
-        made = [piece.rstrip(b", \r\n\t") for piece in pieces[:-1]]
-        made.append(tail[len(_FEATURE) : end].encode())
+        created = [piece.rstrip(b", \r\n\t") for piece in pieces[:-1]]
+        created.append(tail[len(_FEATURE) : end].encode())
     else:  # written another way: each feature read and written again, which is as stable
-        made = [orjson.dumps(f) for f in orjson.loads(body).get("features", [])]
-    joined = b"".join(hashlib.sha256(piece).digest()[:16] for piece in made)
+        created = [orjson.dumps(f) for f in orjson.loads(body).get("features", [])]
+    joined = b"".join(hashlib.sha256(piece).digest()[:16] for piece in created)
     return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2)
 
 
@@ -399,10 +399,10 @@ class _Ids:
         return [_Ids(self.ids[i : i + size]) for i in range(0, self.rows, size)] if self.rows > 1 else []
 
     def rest(self, page: Page, reader: PageReader) -> list[Task]:
-        came = set(page.ids.tolist())
-        left = tuple(i for i in self.ids if i not in came)
-        if left and came:
-            reader.limit(len(came))
+        received = set(page.ids.tolist())
+        left = tuple(i for i in self.ids if i not in received)
+        if left and received:
+            reader.limit(len(received))
             return [_Ids(left)]
         return []
 
@@ -441,7 +441,7 @@ class _Box:
 # -- the ladder ------------------------------------------------------------------------------------
 
 
-class Way(Protocol):
+class PagingStrategy(Protocol):
     """One way of asking for all rows."""
 
     name: ClassVar[str]
@@ -530,7 +530,7 @@ class ByQuadrants:
         return reader.read([_Box(box, int(wkid or WGS84))])  # type: ignore[arg-type]
 
 
-def rungs(layer: Layer) -> list[Way]:
+def paging_strategies(layer: Layer) -> list[PagingStrategy]:
     """The ways to try, the best first."""
-    paged: list[Way] = [ByOffset()] if layer.supports_pagination else []
+    paged: list[PagingStrategy] = [ByOffset()] if layer.supports_pagination else []
     return [*paged, ByLastId(), ByIds(), ByQuadrants()]

@@ -96,14 +96,14 @@ def _members(archive: Path) -> Iterator[_Member]:
     if is_rar:
         from unrar.cffi import rarfile  # loads a library of its own
 
-        book = rarfile.RarFile(str(archive))
-        for entry in book.infolist():
-            yield _Member(entry.filename, entry.file_size, 0, bool(entry.is_dir()), lambda e=entry: book.open(e))
+        opened = rarfile.RarFile(str(archive))
+        for entry in opened.infolist():
+            yield _Member(entry.filename, entry.file_size, 0, bool(entry.is_dir()), lambda e=entry: opened.open(e))
         return
-    book = zipfile.ZipFile(archive)
-    for info in book.infolist():
+    opened = zipfile.ZipFile(archive)
+    for info in opened.infolist():
         yield _Member(
-            info.filename, info.file_size, info.external_attr >> 16, info.is_dir(), lambda i=info: book.open(i)
+            info.filename, info.file_size, info.external_attr >> 16, info.is_dir(), lambda i=info: opened.open(i)
         )
 
 

@@ -83,13 +83,13 @@ class Cage:
         with here, os.fdopen(_opened(body), "rb") as given, os.fdopen(os.memfd_create("rows"), "r+b") as rows:
             with there:
                 self._ask(json.dumps(request).encode(), [given.fileno(), rows.fileno(), there.fileno()])
-            told = _answer(here, limits.seconds + _GRACE_SECONDS)
-            if told is None:  # killed from outside; the next file starts it again
+            reported = _answer(here, limits.seconds + _GRACE_SECONDS)
+            if reported is None:  # killed from outside; the next file starts it again
                 raise BrokenFile(source, name, "the process that reads files ended")
-            if told.get("error") == CorruptSnapshot.__name__ and isinstance(body, Path):
+            if reported.get("error") == CorruptSnapshot.__name__ and isinstance(body, Path):
                 raise CorruptSnapshot(body.stem, str(body))
-            if "error" in told:
-                raise _error(source, told)
+            if "error" in reported:
+                raise _error(source, reported)
             rows.seek(0)
             try:
                 return pl.read_ipc(rows)
@@ -193,13 +193,13 @@ def _answer(here: socket.socket, seconds: float) -> dict[str, Any] | None:
         return None
 
 
-def _error(source: str, told: dict[str, Any]) -> SourceError:
+def _error(source: str, reported: dict[str, Any]) -> SourceError:
     """An error of the reader as it would have been raised here; its class by name, from this project's alone."""
-    kind = getattr(errors, str(told["error"]), None)
+    kind = getattr(errors, str(reported["error"]), None)
     if not (isinstance(kind, type) and issubclass(kind, SourceError)):
         kind = SourceError
     error = kind.__new__(kind)
-    Exception.__init__(error, str(told.get("message")))
+    Exception.__init__(error, str(reported.get("message")))
     error.source = source
     return error
 

@@ -132,6 +132,6 @@ def _stream(body: int, *, is_compressed: bool) -> BinaryIO:
     return zstandard.ZstdDecompressor().stream_reader(raw) if is_compressed else raw
 
 
-def _say(answer: int, told: dict[str, Any]) -> None:
+def _say(answer: int, reported: dict[str, Any]) -> None:
     with suppress(OSError):
-        os.write(answer, json.dumps(told).encode()[:LARGEST_REQUEST])
+        os.write(answer, json.dumps(reported).encode()[:LARGEST_REQUEST])

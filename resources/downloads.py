@@ -24,7 +24,7 @@ from resources.web_pages import refuse_web_page
 
 logger = logging.getLogger(__name__)
 
-_TOLD_EVERY = 10.0  # seconds
+_REPORT_EVERY = 10.0  # seconds
 _AHEAD = 16  # chunks between the network and the compressor
 
 
@@ -142,7 +142,7 @@ class _Transfer:
         worker = Thread(target=store, name=f"store {self.source}")
         worker.start()
         try:
-            for chunk in self._told(self._chunks(response)):
+            for chunk in self._reported(self._chunks(response)):
                 if failed:
                     break
                 self._writer.count(chunk)
@@ -168,15 +168,15 @@ class _Transfer:
         except OSError as error:  # requests' exceptions for a connection cut in the body derive from it
             raise TransientSourceError(self.source, f"the connection broke in the body: {error}") from error
 
-    def _told(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _reported(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Say now and then how far a long transfer is."""
-        size, began, told = self._writer.size, time.monotonic(), time.monotonic()
+        size, began, reported = self._writer.size, time.monotonic(), time.monotonic()
         start = size
         for chunk in chunks:
             yield chunk
             size += len(chunk)
-            if (now := time.monotonic()) - told >= _TOLD_EVERY:
-                told = now
+            if (now := time.monotonic()) - reported >= _REPORT_EVERY:
+                reported = now
                 of = f" of {self._total / 1e6:.0f} MB ({100 * size / self._total:.0f} %)" if self._total else ""
                 logger.info(
                     "%s: %.0f MB%s, %.1f MB/s", self.source, size / 1e6, of, (size - start) / 1e6 / (now - began)
@@ -185,11 +185,11 @@ class _Transfer:
     def part(self, draft: Draft) -> Part:
         """The stored body, if it came whole."""
         if self._total is not None and self._writer.size != self._total:
-            came, announced = self._writer.size, self._total
-            if came > announced:
+            received, announced = self._writer.size, self._total
+            if received > announced:
                 self._restart(draft)
-            raise TransientSourceError(self.source, f"{came} bytes came, {announced} were announced")
+            raise TransientSourceError(self.source, f"{received} bytes came, {announced} were announced")
         if self._md5 and base64.b64encode(self._digest.digest()).decode() != self._md5:
             self._restart(draft)
             raise TransientSourceError(self.source, "the checksum is not the one that the server announced")
-        return self._writer.finish(draft.made)
+        return self._writer.finish(draft.created)

@@ -121,8 +121,8 @@ def _geometries(rings: pl.Series, x: pl.Series, y: pl.Series) -> tuple[pl.Series
             chosen = np.repeat(start - np.concatenate([[0], np.cumsum(lengths)])[:-1], lengths) + np.arange(
                 lengths.sum()
             )
-            made = shapely.linearrings(xy[chosen], indices=np.repeat(np.arange(len(single)), lengths))
-            geometries[drawn[single]] = shapely.polygons(made)
+            created = shapely.linearrings(xy[chosen], indices=np.repeat(np.arange(len(single)), lengths))
+            geometries[drawn[single]] = shapely.polygons(created)
         others = np.setdiff1d(np.arange(len(drawn)), single)
         for place in others:
             listed = [

@@ -70,7 +70,7 @@ class Answer:
     seconds: float = 0.0
 
 
-class _Guest(HTTPAdapter):
+class HostAdapter(HTTPAdapter):
     """A connection pool of one host: no more connections than its policy, its own authorities beside the common ones."""
 
     def __init__(self, context: ssl.SSLContext, policy: HostPolicy) -> None:
@@ -139,17 +139,17 @@ class _Host:
         if token:  # as a header: addresses end in logs and manifests, headers do not; requests drops it for other hosts
             self.session.headers["Authorization"] = f"Bearer {token}"
         for scheme in ("https://", "http://"):
-            self.session.mount(scheme, _Guest(context, policy))
+            self.session.mount(scheme, HostAdapter(context, policy))
 
-    def wait_turn(self) -> None:
+    def wait_for_slot(self) -> None:
         """Keep the host's pause between the starts of two requests."""
         if not self.policy.pause_seconds:
             return
         with self._lock:
             now = time.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self.policy.pause_seconds
-        time.sleep(turn - now)
+            starts_at = max(now, self._next)
+            self._next = starts_at + self.policy.pause_seconds
+        time.sleep(starts_at - now)
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Http:
             backoff = tenacity.wait_random_exponential(multiplier=self.first_pause, max=_LONGEST_PAUSE)(state)
             return min(_LONGEST_PAUSE, asked) if asked is not None else float(backoff)
 
-        def told(state: tenacity.RetryCallState) -> None:
+        def reported(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             logger.warning("%s; try %s failed, trying again", error or source, state.attempt_number)
 
@@ -226,7 +226,7 @@ class Http:
             stop=tenacity.stop_after_attempt(attempts or self.attempts),
             wait=pause,
             reraise=True,
-            before_sleep=told,
+            before_sleep=reported,
         )
         return retryer(work)
 
@@ -241,7 +241,7 @@ class Http:
         Raises TransientSourceError, Refused, TokenRequired (401) or CertificateProblem.
         """
         host = self._host(url)
-        host.wait_turn()
+        host.wait_for_slot()
         try:
             response = host.session.request(
                 "GET" if data is None and body is None else "POST", self.address(url), params=params,

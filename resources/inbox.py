@@ -83,8 +83,8 @@ class Inbox:
         folders = {f"{SOURCES_FOLDER}/{source}": self.dropped(source) for source in sources}
         for path in (*self.submissions().values(), *self.withdrawals().values()):
             folders.setdefault(path.relative_to(self.folder).parts[0], []).append(path)
-        told = {name: "\n".join(filter(None, map(self._seen, sorted(files)))) for name, files in folders.items()}
-        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items() if text}
+        reported = {name: "\n".join(filter(None, map(self._seen, sorted(files)))) for name, files in folders.items()}
+        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in reported.items() if text}
 
     def _seen(self, path: Path) -> str:
         """A file as it is now; nothing for one that went while it was looked at."""

@@ -121,8 +121,8 @@ class Lake:
     @staticmethod
     def source_columns(path: Path) -> list[str] | None:
         """Columns that the source sent, those that raw does not keep too; None for a file that does not tell."""
-        told = (pq.read_metadata(path).metadata or {}).get(_COLUMNS.encode())
-        return json.loads(told) if told else None
+        reported = (pq.read_metadata(path).metadata or {}).get(_COLUMNS.encode())
+        return json.loads(reported) if reported else None
 
     @staticmethod
     def values(path: Path, column: str) -> list[str]:
@@ -141,9 +141,9 @@ class Lake:
                     table = group.to_arrow(compat_level=pl.CompatLevel.oldest())
                     if writer is None:
                         geo = {"geo": json.dumps(GEO)} if "geometry" in group.columns else {}
-                        told = geo | {_COLUMNS: _sent(group.columns)}
+                        reported = geo | {_COLUMNS: _sent(group.columns)}
                         writer = pq.ParquetWriter(
-                            path, table.schema.with_metadata(told), compression="zstd", compression_level=1
+                            path, table.schema.with_metadata(reported), compression="zstd", compression_level=1
                         )
                     writer.write_table(table.cast(pa.schema(writer.schema)))
             finally:

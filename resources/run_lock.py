@@ -48,7 +48,7 @@ class RunLock:
             if error.errno in _NO_RIGHT:
                 raise NotWritable(str(self.folder), error) from None
             raise
-        started, told = time.monotonic(), False
+        started, reported = time.monotonic(), False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,11 +59,11 @@ class RunLock:
                 if waited >= wait_seconds:
                     file.close()
                     raise AnotherRun(str(self.folder), other, waited) from None
-                if not told:
+                if not reported:
                     logger.warning(
                         "another run (%s) writes in %s; waiting up to %.0f s", other, self.folder, wait_seconds
                     )
-                    told = True
+                    reported = True
                 time.sleep(_LOOK_AGAIN_SECONDS)
         file.seek(0)
         file.truncate()

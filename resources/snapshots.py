@@ -22,7 +22,7 @@ from typing import Any
 import zstandard
 
 from resources.errors import CorruptSnapshot, Shrunk, SourceError, UnsafeName
-from resources.lines import add_line, read_lines
+from resources.jsonl import append_entry, read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -99,32 +99,32 @@ class Draft:
     etag: str | None = None
     last_modified: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    made: list[Path] = field(default_factory=list)
+    created: list[Path] = field(default_factory=list)
 
     def add(self, role: str, chunks: bytes | Iterable[bytes]) -> Part:
         """Store one body, given whole or in chunks."""
-        part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks, self.made)
+        part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks, self.created)
         self.parts.append(part)
         return part
 
     def discard(self) -> None:
         """Forget the parts, and remove the bodies that no snapshot and no other draft holds."""
         with _UNCOMMITTED_LOCK:
-            for path in self.made:
+            for path in self.created:
                 drafts = _UNCOMMITTED.pop(path, 0)  # 0: another draft that holds it was committed meanwhile
                 if drafts == 1:
                     path.unlink(missing_ok=True)
                 elif drafts > 1:
                     _UNCOMMITTED[path] = drafts - 1
-        self.made.clear()
+        self.created.clear()
         self.parts.clear()
 
     def keep(self) -> None:
         """The bodies are a snapshot's now: no draft removes them any more."""
         with _UNCOMMITTED_LOCK:
-            for path in self.made:
+            for path in self.created:
                 _UNCOMMITTED.pop(path, None)
-        self.made.clear()
+        self.created.clear()
 
     @property
     def snapshot_id(self) -> str:
@@ -164,7 +164,7 @@ class BlobWriter:
         """The second half of `write`."""
         self._compressor.write(chunk)
 
-    def finish(self, made: list[Path] | None = None) -> Part:
+    def finish(self, created: list[Path] | None = None) -> Part:
         """Close the body and put it under its checksum."""
         self._compressor.close()  # type: ignore[no-untyped-call]
         self._raw.flush()
@@ -179,9 +179,9 @@ class BlobWriter:
                 os.unlink(self._scratch)
             else:
                 os.replace(self._scratch, target)
-            if made is not None and target not in made and (drafts or not is_there):
+            if created is not None and target not in created and (drafts or not is_there):
                 _UNCOMMITTED[target] = drafts + 1
-                made.append(target)
+                created.append(target)
         return Part(self.role, sha256, self.size)
 
     def __enter__(self) -> BlobWriter:
@@ -216,7 +216,7 @@ class SnapshotStore:
         """Store a body bit by bit."""
         return BlobWriter(self, role)
 
-    def put(self, role: str, chunks: Iterable[bytes], made: list[Path] | None = None) -> Part:
+    def put(self, role: str, chunks: Iterable[bytes], created: list[Path] | None = None) -> Part:
         """Compress and store bytes under their checksum; bytes already there are not written again.
 
         The path of a body that was not there before is added to `made`.
@@ -224,7 +224,7 @@ class SnapshotStore:
         with self.writer(role) as writer:
             for chunk in chunks:
                 writer.write(chunk)
-            return writer.finish(made)
+            return writer.finish(created)
 
     def open(self, part: Part) -> Any:
         """A stored body as a stream of its bytes."""
@@ -281,8 +281,8 @@ class SnapshotStore:
 
         With `until` there is no other: raises CorruptSnapshot.
         """
-        standing = [a.snapshot_id or "" for a in self.good(source, partition)]
-        for snapshot_id in dict.fromkeys(reversed(standing)):
+        last_good = [a.snapshot_id or "" for a in self.good(source, partition)]
+        for snapshot_id in dict.fromkeys(reversed(last_good)):
             try:
                 return self.manifest(source, partition, snapshot_id)
             except CorruptSnapshot as error:
@@ -402,9 +402,9 @@ class SnapshotStore:
         self._note(source, partition, Attempt(_now(), "withdrawn", snapshot_id, None, reason))
 
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
-        add_line(self._home(source, partition) / "ledger.jsonl", asdict(attempt))
+        append_entry(self._home(source, partition) / "ledger.jsonl", asdict(attempt))
 
-    def condemn(
+    def mark_corrupt(
         self, source: str, partition: str | None, manifest: Manifest, error: CorruptSnapshot
     ) -> Manifest | None:
         """A snapshot whose bytes are damaged stands no more; the damaged bodies go, so that the next fetch stores them again.

@@ -50,10 +50,10 @@ def _excel(source: str, body: bytes, name: str, sheet: str | None) -> pl.DataFra
     import fastexcel
 
     try:
-        book = fastexcel.read_excel(body)
-        if sheet and sheet not in book.sheet_names:
+        workbook = fastexcel.read_excel(body)
+        if sheet and sheet not in workbook.sheet_names:
             return pl.DataFrame()
-        frame = book.load_sheet(sheet or 0, dtypes="string").to_polars()
+        frame = workbook.load_sheet(sheet or 0, dtypes="string").to_polars()
     except Exception as error:
         raise BrokenFile(source, name, first_line(error)) from error
     return _without_blank_rows(frame.select(pl.all().cast(pl.String)))

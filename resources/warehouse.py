@@ -50,7 +50,9 @@ def connect(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb
     return con
 
 
-def put_frame(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame, *, is_temporary: bool = False) -> None:
+def register_frame(
+    con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame, *, is_temporary: bool = False
+) -> None:
     """Make a table of a frame, in place of one of that name; a temporary one is never in the file."""
     con.register("put_frame", frame.to_arrow())
     con.execute(f"create or replace {'temp ' if is_temporary else ''}table {table} as from put_frame")
@@ -95,7 +97,7 @@ class WarehouseFiles:
         path.unlink(missing_ok=True)
         Path(f"{path}.wal").unlink(missing_ok=True)
 
-    def remove_leavings(self) -> list[str]:
+    def remove_stale_builds(self) -> list[str]:
         """Builds and half-written files of runs that were killed. Only for who holds the data folder's lock."""
         found = [*(self.folder / "builds").glob("*"), *self.releases.glob("*.part"), *self.folder.glob("*.part")]
         for path in found:
@@ -133,17 +135,17 @@ class WarehouseFiles:
             return first_line(error)
         return None
 
-    def mend(self) -> str | None:
+    def repair(self) -> str | None:
         """Put the last good release in the place of a damaged published file; says what it did, None where all is well.
 
         The damaged file stays beside it as `*.damaged`. Raises CorruptWarehouse where no release is whole.
         """
         if not self.published.exists():
             return None
-        told = self._set_aside_log()
+        reported = self._set_aside_log()
         reason = self.damage(self.published)
         if reason is None:
-            return told
+            return reported
         order = {release: place for place, release in enumerate(self._known().values())}
         releases = sorted(self.releases.glob("*.duckdb"), key=lambda p: (order.get(p.stem, -1), p.stat().st_mtime))
         for release in reversed(releases):

@@ -118,16 +118,16 @@ class Wfs:
                 return ids, digests
             if unique_attribute not in frame.columns:
                 raise ColumnsMissing(source, [unique_attribute], frame.columns)
-            came = [str(v) for v in frame[unique_attribute]]
-            if ids and len(ids) == expected and got.issuperset(came):
+            received = [str(v) for v in frame[unique_attribute]]
+            if ids and len(ids) == expected and got.issuperset(received):
                 return ids, digests  # the server ignores startIndex, and everything came with the first page
             draft.add("page", answer.body)
             draft.is_sandbox |= answer.is_sandbox
-            ids += came
+            ids += received
             digests += [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
-            if not able.pages or got.intersection(came):
+            if not able.pages or got.intersection(received):
                 return ids, digests  # no second page, or rows that come again: the count and the ids will tell
-            got.update(came)
+            got.update(received)
 
     def capabilities(self, source: str, url: str) -> Capabilities:
         """What the server can; a capabilities document that says nothing means the standard's own defaults."""

@@ -15,7 +15,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from dbt_like_sql.step import Step
-from resources.warehouse import put_frame
+from resources.warehouse import register_frame
 
 Box = tuple[float, float, float, float]
 MOST_VERTICES = 256
@@ -65,10 +65,10 @@ class GroundTiles(Step):
         """Cut what the query gives; its columns are carried on to every tile."""
         layers = con.execute(f"select * replace (st_aswkb(equal_area_shape) as equal_area_shape) from ({query})").pl()
         parts, places = tiles(shapely.from_wkb(layers["equal_area_shape"].to_numpy()))
-        made = layers.drop("equal_area_shape")[places].with_columns(
+        created = layers.drop("equal_area_shape")[places].with_columns(
             wkb=pl.Series([shapely.to_wkb(part) for part in parts], dtype=pl.Binary)
         )
-        put_frame(con, "made_ground_tiles", made, is_temporary=True)
+        register_frame(con, "made_ground_tiles", created, is_temporary=True)
         return """
             select row_number() over (
                 order by t.layer, t.zone_order, t.code, st_xmin(t.equal_area_shape), st_ymin(t.equal_area_shape),

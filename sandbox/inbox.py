@@ -126,13 +126,13 @@ def _without_geometry(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _workbook(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with xlsxwriter.Workbook(str(path)) as book:
-        book.set_properties({"created": dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)})
+    with xlsxwriter.Workbook(str(path)) as workbook:
+        workbook.set_properties({"created": dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)})
         frame = pl.DataFrame(_without_geometry(rows), infer_schema_length=None)
-        frame.with_columns(pl.all().cast(pl.String)).write_excel(book, "Iniciativas")
+        frame.with_columns(pl.all().cast(pl.String)).write_excel(workbook, "Iniciativas")
         values = {"codigo": [r["codigo"] for r in rows[:2]], "indicador": ["AURORA-006", "AURORA-012"], "anio": ["2025", "2025"],
                   "valor": ["38.5", "64"], "unidad": [None, None], "metodo": ["Encuesta de hogares", "Padrón"]}  # fmt: skip
-        pl.DataFrame(values, schema=dict.fromkeys(values, pl.String)).write_excel(book, "Indicadores")
+        pl.DataFrame(values, schema=dict.fromkeys(values, pl.String)).write_excel(workbook, "Indicadores")
 
 
 def _csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -100,7 +100,7 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
     kinds = random.choice(list(KINDS), count, p=[k[0] for k in KINDS.values()])
     step = min(37, 500_000 // count)  # codes have seven digits and begin with 2, however large the sandbox is
     cuis = random.permutation(np.arange(2_400_000, 2_400_000 + 40 * count * step // 37, step))[:count]
-    made: list[Initiative] = []
+    created: list[Initiative] = []
     centres: list[tuple[float, float]] = []
     for number, kind in enumerate(kinds):
         _, classes, words, _ = KINDS[str(kind)]
@@ -110,7 +110,7 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
         west, south, east, north = cell.bounds
         lon = centre.x + random.uniform(-0.2, 0.2) * (east - west)
         lat = centre.y + random.uniform(-0.2, 0.2) * (north - south)
-        if made and random.random() < 0.08:  # another hand works the same ground
+        if created and random.random() < 0.08:  # another hand works the same ground
             lon, lat = centres[int(random.integers(len(centres)))]
             lon, lat = lon + random.uniform(-0.003, 0.003), lat + random.uniform(-0.003, 0.003)
         nearest = int(tree.nearest(shapely.Point(lon, lat)))
@@ -148,8 +148,8 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
             initiative.parts.append(
                 blob(random, lon + reach, lat + reach * float(random.uniform(-0.5, 0.5)), hectares / parts)
             )
-        made.append(initiative)
-    return made
+        created.append(initiative)
+    return created
 
 
 def make_registries(seed: int, initiatives: list[Initiative]) -> Registries:

@@ -30,8 +30,8 @@ def make_investments(seed: int, scale: float, initiatives: list[Initiative]) -> 
     rows: list[dict[str, Any]] = []
     for initiative in initiatives:
         if initiative.cui:
-            told = Office(seed, 3, int(initiative.key[1:])).name(initiative.name)
-            name = f"{told} {random.choice(['', '- ETAPA I', 'DEL DISTRITO'])}".upper().strip()
+            reported = Office(seed, 3, int(initiative.key[1:])).name(initiative.name)
+            name = f"{reported} {random.choice(['', '- ETAPA I', 'DEL DISTRITO'])}".upper().strip()
             rows.append(_row(random, initiative.cui, name, by_ubigeo[initiative.ubigeo], initiative.start, "AMBIENTE"))
     for number in range(int(OTHERS_AT_SCALE_1 * scale)):
         place = capitals[int(random.integers(len(capitals)))]

@@ -30,8 +30,8 @@ def worlds_folder() -> Path:
 
 def fill_inbox(world: World, inbox: Path) -> None:
     """Leave the world's submissions in the inbox, and take back what it withdrew; what a person left or withdrew stays so."""
-    book = inbox / ".sandbox.json"
-    ours: dict[str, str] = json.loads(book.read_text(encoding="utf-8")) if book.exists() else {}
+    workbook = inbox / ".sandbox.json"
+    ours: dict[str, str] = json.loads(workbook.read_text(encoding="utf-8")) if workbook.exists() else {}
     left: dict[str, str] = {}
     for path in sorted(p for p in world.inbox.rglob("*") if p.is_file()):
         name = str(path.relative_to(world.inbox))
@@ -48,7 +48,7 @@ def fill_inbox(world: World, inbox: Path) -> None:
         if name not in left and (inbox / name).exists() and _digest(inbox / name) == digest:
             (inbox / name).unlink()
     if left != ours:
-        book.write_text(json.dumps(left, indent=1), encoding="utf-8")
+        workbook.write_text(json.dumps(left, indent=1), encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

@@ -110,10 +110,10 @@ def put_in_place(parent: Path, folder: Path, make: Callable[[World], None]) -> W
     """Make a world beside its folder and put it there whole."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as scratch:
-        made = Path(scratch) / "world"
-        make(World(made))
+        created = Path(scratch) / "world"
+        make(World(created))
         try:
-            os.replace(made, folder)
+            os.replace(created, folder)
         except OSError:  # another process made the same world meanwhile; worlds of one seed are equal
             if not folder.exists():
                 raise

@@ -45,26 +45,26 @@ select
     records.record_key,
     records.source,
     records.source_record_id,
-    coalesce(told.snapshot_id, investments.snapshot_id) as snapshot_id,
+    coalesce(reported.snapshot_id, investments.snapshot_id) as snapshot_id,
     records.name,
-    told.lead_institution,
-    told.status,
-    told.restoration_type,
-    told.ecosystem_code as declared_ecosystem_code,
-    told.ubigeo as declared_ubigeo,
+    reported.lead_institution,
+    reported.status,
+    reported.restoration_type,
+    reported.ecosystem_code as declared_ecosystem_code,
+    reported.ubigeo as declared_ubigeo,
     records.cui,
-    told.start_date,
-    told.end_date,
-    told.target_ha,
-    told.declared_ha,
-    told.is_field_checked,
-    told.tenure,
-    told.activity_codes,
-    told.has_consent,
-    told.funder,
-    told.funded_pen,
-    told.report_year,
-    told.source_document,
+    reported.start_date,
+    reported.end_date,
+    reported.target_ha,
+    reported.declared_ha,
+    reported.is_field_checked,
+    reported.tenure,
+    reported.activity_codes,
+    reported.has_consent,
+    reported.funder,
+    reported.funded_pen,
+    reported.report_year,
+    reported.source_document,
     records.registry as reporting_institution,
     known.trust_order,
     row_number() over (partition by members.initiative_id order by known.trust_order, records.record_key) as trust_place,
@@ -73,7 +73,7 @@ select
 from members
 inner join core.linkage_records as records on members.record_key = records.record_key
 inner join seeds.institutions as known on records.source = known.institution_id
-left join accepted.std_initiatives as told on members.record_key = told.record_key
+left join accepted.std_initiatives as reported on members.record_key = reported.record_key
 left join staging.std_investments as investments on members.record_key = 'invierte|' || investments.cui
 left join strongest on members.record_key = strongest.record_key
 order by members.initiative_id, records.record_key

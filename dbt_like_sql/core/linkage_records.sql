@@ -14,7 +14,7 @@ named_cuis as (
     select distinct records.cui from accepted.std_initiatives as records
 ),
 
-told as (
+reported as (
     select
         records.record_key,
         records.source,
@@ -62,14 +62,14 @@ vocabulary as (
 -- lower case, no accents, 'CC.NN.' as one word, abbreviations read out
 read_out as (
     select
-        told.record_key,
+        reported.record_key,
         array_to_string(list_transform(
-            string_split(words_of(told.name), ' '), lambda t: coalesce(vocabulary.readings[t], t)
+            string_split(words_of(reported.name), ' '), lambda t: coalesce(vocabulary.readings[t], t)
         ), ' ') as name_text,
         list_filter(string_split(array_to_string(list_transform(
-            string_split(words_of(told.lead), ' '), lambda t: coalesce(vocabulary.readings[t], t)
+            string_split(words_of(reported.lead), ' '), lambda t: coalesce(vocabulary.readings[t], t)
         ), ' '), ' '), lambda t: not list_contains(vocabulary.stop_words, t)) as lead_words
-    from told
+    from reported
     cross join vocabulary
 ),
 
@@ -185,22 +185,22 @@ ground as (
 )
 
 select
-    told.record_key,
-    told.source,
-    told.registry,
-    told.founds_initiative,
-    told.source_record_id,
-    told.name,
+    reported.record_key,
+    reported.source,
+    reported.registry,
+    reported.founds_initiative,
+    reported.source_record_id,
+    reported.name,
     named.name_words,
     nullif(array_to_string(named.name_words, ' '), '') as name_key,
     nullif(array_to_string(named.lead_words, ' '), '') as lead_key,
-    told.ubigeo,
-    left(told.ubigeo, 2) as department_ubigeo,
-    list_sort(list_distinct(list_filter(list_append(named.told_ubigeos, told.ubigeo), lambda u: u is not null))) as places,
-    told.start_date,
-    told.is_year_only,
-    told.cui,
-    told.size_ha,
+    reported.ubigeo,
+    left(reported.ubigeo, 2) as department_ubigeo,
+    list_sort(list_distinct(list_filter(list_append(named.told_ubigeos, reported.ubigeo), lambda u: u is not null))) as places,
+    reported.start_date,
+    reported.is_year_only,
+    reported.cui,
+    reported.size_ha,
     positions.x_m,
     positions.y_m,
     case
@@ -212,8 +212,8 @@ select
     end as cells,
     coalesce(ground.shares, map(cast([] as varchar[]), cast([] as double[]))) as ground_shares,
     coalesce(ground.pair_keys, cast([] as varchar[])) as ground_pairs
-from told
-inner join named on told.record_key = named.record_key
-left join positions on told.record_key = positions.record_key
-left join ground on told.record_key = ground.record_key
-order by told.record_key
+from reported
+inner join named on reported.record_key = named.record_key
+left join positions on reported.record_key = positions.record_key
+left join ground on reported.record_key = ground.record_key
+order by reported.record_key

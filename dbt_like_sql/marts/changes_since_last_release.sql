@@ -77,7 +77,7 @@ initiatives_now as (
         unnest([
             initiatives.status, cast(round(initiatives.target_ha, 4) as varchar), cast(round(initiatives.declared_ha, 4) as varchar),
             cast(round(initiatives.gross_ha, 4) as varchar), cast(round(initiatives.net_ha, 4) as varchar)
-        ]) as told
+        ]) as reported
     from core.initiatives as initiatives
 ),
 
@@ -89,7 +89,7 @@ initiatives_before as (
         unnest([
             initiatives.status, cast(round(initiatives.target_ha, 4) as varchar), cast(round(initiatives.declared_ha, 4) as varchar),
             cast(round(initiatives.gross_ha, 4) as varchar), cast(round(initiatives.net_ha, 4) as varchar)
-        ]) as told
+        ]) as reported
     from previous.core__initiatives as initiatives
 ),
 
@@ -151,7 +151,7 @@ said_itself as (
     select distinct coalesce(now.initiative_id, earlier.initiative_id) as initiative_id
     from initiatives_now as now
     full join initiatives_before as earlier on now.initiative_id = earlier.initiative_id and now.measure = earlier.measure
-    where now.told is distinct from earlier.told and coalesce(now.measure, earlier.measure) != 'net_ha'
+    where now.reported is distinct from earlier.reported and coalesce(now.measure, earlier.measure) != 'net_ha'
 ),
 
 initiative_changes as (
@@ -162,9 +162,9 @@ initiative_changes as (
         coalesce(now.measure, earlier.measure) as measure,
         cast(null as integer) as fiscal_year,
         false as is_closed_year,
-        earlier.told as value_before,
-        now.told as value_after,
-        coalesce(try_cast(now.told as double), 0) - coalesce(try_cast(earlier.told as double), 0) as difference,
+        earlier.reported as value_before,
+        now.reported as value_after,
+        coalesce(try_cast(now.reported as double), 0) - coalesce(try_cast(earlier.reported as double), 0) as difference,
         case when coalesce(now.measure, earlier.measure) != 'status' then 'ha' end as unit,
         case
             when earlier.initiative_id is null and came_out_of.initiative_id is not null then 'split'
@@ -182,7 +182,7 @@ initiative_changes as (
     left join came_out_of on now.initiative_id = came_out_of.initiative_id
     left join went_into on earlier.initiative_id = went_into.initiative_id
     left join said_itself on coalesce(now.initiative_id, earlier.initiative_id) = said_itself.initiative_id
-    where now.told is distinct from earlier.told
+    where now.reported is distinct from earlier.reported
 ),
 
 progress_now as (
@@ -190,7 +190,7 @@ progress_now as (
         progress.target_id,
         progress.target_name_es,
         unnest(['declared_ha', 'gross_ha', 'net_ha']) as measure,
-        unnest([progress.declared_ha, progress.gross_ha, progress.net_ha]) as told
+        unnest([progress.declared_ha, progress.gross_ha, progress.net_ha]) as reported
     from marts.progress_to_targets as progress
     where progress.is_latest
 ),
@@ -199,7 +199,7 @@ progress_before as (
     select
         progress.target_id,
         unnest(['declared_ha', 'gross_ha', 'net_ha']) as measure,
-        unnest([progress.declared_ha, progress.gross_ha, progress.net_ha]) as told
+        unnest([progress.declared_ha, progress.gross_ha, progress.net_ha]) as reported
     from previous.marts__progress_to_targets as progress
     where progress.is_latest
 ),
@@ -212,14 +212,14 @@ progress_changes as (
         now.measure,
         cast(null as integer) as fiscal_year,
         false as is_closed_year,
-        cast(round(earlier.told, 4) as varchar) as value_before,
-        cast(round(now.told, 4) as varchar) as value_after,
-        now.told - coalesce(earlier.told, 0) as difference,
+        cast(round(earlier.reported, 4) as varchar) as value_before,
+        cast(round(now.reported, 4) as varchar) as value_after,
+        now.reported - coalesce(earlier.reported, 0) as difference,
         'ha' as unit,
         'sum_of_initiatives' as reason
     from progress_now as now
     left join progress_before as earlier on now.target_id = earlier.target_id and now.measure = earlier.measure
-    where round(now.told, 4) is distinct from round(earlier.told, 4)
+    where round(now.reported, 4) is distinct from round(earlier.reported, 4)
 ),
 
 investment_changes as (

@@ -69,7 +69,7 @@ territories as (
     group by category_order
 ),
 
-told_activities as (
+reported_activities as (
     select
         initiatives.initiative_id,
         initiatives.net_ha,
@@ -80,21 +80,21 @@ told_activities as (
 
 activities as (
     select
-        told.activity_code as category_code,
-        sum(exact(told.net_ha)) as net_ha
-    from told_activities as told
-    group by told.activity_code
+        reported.activity_code as category_code,
+        sum(exact(reported.net_ha)) as net_ha
+    from reported_activities as reported
+    group by reported.activity_code
     union all
     select
         grouped.group_code as category_code,
         sum(exact(grouped.net_ha)) as net_ha
     from (
         select distinct
-            told.initiative_id,
-            told.net_ha,
+            reported.initiative_id,
+            reported.net_ha,
             known.group_code
-        from told_activities as told
-        inner join seeds.restoration_activities as known on told.activity_code = known.activity_code
+        from reported_activities as reported
+        inner join seeds.restoration_activities as known on reported.activity_code = known.activity_code
     ) as grouped
     group by grouped.group_code
 ),

@@ -118,8 +118,8 @@ class ClosingLines:
         if published:
             site = self.settings.data_dir / "quality" / LATEST
             of = site.resolve().name if site.exists() else "no release"
-            told = "" if of == self._published_release() else f" [yellow]is of {of}[/yellow]"
-            self.console.print(f"Quality report {site / 'index.html'}{told}", soft_wrap=True)
+            reported = "" if of == self._published_release() else f" [yellow]is of {of}[/yellow]"
+            self.console.print(f"Quality report {site / 'index.html'}{reported}", soft_wrap=True)
             self.console.print(self._report(errors), soft_wrap=True)
             for name, release in self._of_older_releases().items():
                 reason = errors.get(name.replace("/", "_"), "it was not written")
@@ -135,13 +135,13 @@ class ClosingLines:
     def _report(self, errors: dict[str, str]) -> str:
         """Where the report is, if it is of this release."""
         page = self.settings.data_dir / REPORT / "index.html"
-        told, release = release_of(page.parent), self._published_release()
-        if told == release:
+        reported, release = release_of(page.parent), self._published_release()
+        if reported == release:
             return f"Report {page}"
         reason = escape(errors.get(REPORT, "it was not written"))
         return (
-            f"[yellow]Report {page} is of release {told}[/yellow]: {reason}"
-            if told
+            f"[yellow]Report {page} is of release {reported}[/yellow]: {reason}"
+            if reported
             else f"[yellow]No report[/yellow]: {reason}"
         )
 
@@ -149,7 +149,7 @@ class ClosingLines:
         """Exports that were not written for this release, and the release that they are of."""
         release = self._published_release()
         folders = sorted((self.settings.data_dir / EXPORTS).glob("[!.]*"))
-        return {f"{EXPORTS}/{f.name}": told for f in folders if (told := release_of(f)) and told != release}
+        return {f"{EXPORTS}/{f.name}": reported for f in folders if (reported := release_of(f)) and reported != release}
 
     def _published_release(self) -> str:
         with duckdb.connect(str(self.path), read_only=True) as con:

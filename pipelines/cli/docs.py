@@ -24,12 +24,12 @@ def pages(root: Path) -> dict[Path, str]:
     by_institution: dict[str, list[SourceLayer]] = {}
     for layer in all_layers().values():
         by_institution.setdefault(layer.institution, []).append(layer)
-    made = {
+    created = {
         folder / f"{name}.md": _page(all_registers()[name], layers) for name, layers in sorted(by_institution.items())
     }
     assumptions = root / "docs" / "assumptions.md"
-    made |= {folder / "README.md": _index(by_institution), assumptions: _assumptions(assumptions)}
-    return made | protocol_pages(root) | {root / DIAGRAM: draw_diagram()}
+    created |= {folder / "README.md": _index(by_institution), assumptions: _assumptions(assumptions)}
+    return created | protocol_pages(root) | {root / DIAGRAM: draw_diagram()}
 
 
 def _index(by_institution: dict[str, list[SourceLayer]]) -> str:

@@ -42,7 +42,7 @@ class Finding:
 
     subject: str
     is_good: bool | None
-    told: str
+    reported: str
     todo: str = ""
 
 
@@ -87,9 +87,9 @@ def _packages(_: Settings) -> Iterator[Finding]:
         "install bubblewrap (Debian: `apt-get install bubblewrap`)",
     )  # fmt: skip
     try:
-        yield Finding("spatial extension", is_good=True, told=str(spatial_extension().parent.name))
+        yield Finding("spatial extension", is_good=True, reported=str(spatial_extension().parent.name))
     except RuntimeError as error:
-        yield Finding("spatial extension", is_good=False, told=str(error), todo="`make setup`")
+        yield Finding("spatial extension", is_good=False, reported=str(error), todo="`make setup`")
 
 
 def _locked(lock: str) -> Iterator[tuple[str, str]]:
@@ -108,12 +108,12 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        yield Finding("data folder", is_good=True, told=str(folder))
+        yield Finding("data folder", is_good=True, reported=str(folder))
     except OSError as error:
         yield Finding(
             "data folder",
             is_good=False,
-            told=f"{folder}: {error.strerror}",
+            reported=f"{folder}: {error.strerror}",
             todo="check owner, rights and mount, or set RESTAURACION_DATA_DIR",
         )
         return
@@ -128,16 +128,16 @@ def _folder(settings: Settings) -> Iterator[Finding]:
     )
     if alike := Inbox(folder / "inbox").alike():
         yield Finding(
-            "inbox", is_good=None, told="; ".join(" and ".join(names) for names in alike),
+            "inbox", is_good=None, reported="; ".join(" and ".join(names) for names in alike),
             todo="folders that differ in capitals alone are institutions of their own; make them one if they are one",
         )  # fmt: skip
     lock = RunLock(folder)
     try:
         lock.acquire(0, "doctor")
         lock.release()
-        yield Finding("lock", is_good=True, told="free")
+        yield Finding("lock", is_good=True, reported="free")
     except AnotherRun as error:
-        yield Finding("lock", is_good=None, told=f"held: {error.holder}", todo="a run is under way; nothing to do")
+        yield Finding("lock", is_good=None, reported=f"held: {error.holder}", todo="a run is under way; nothing to do")
     mark = folder / "ORIGIN"
     origin, expected = (
         (mark.read_text().strip() if mark.exists() else None),
@@ -164,7 +164,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _warehouse(settings: Settings) -> Iterator[Finding]:
     files = settings.warehouse
     if not files.published.exists():
-        yield Finding("published file", is_good=None, told="none yet", todo="`make run` (sandbox) or `make live`")
+        yield Finding("published file", is_good=None, reported="none yet", todo="`make run` (sandbox) or `make live`")
         return
     reason = files.damage(files.published)
     yield Finding(
@@ -187,12 +187,12 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
         where = urlsplit(url).hostname
         try:
             psycopg2.connect(url.replace("+psycopg2", ""), connect_timeout=_PATIENCE_SECONDS).close()
-            yield Finding("PostgreSQL", is_good=True, told=f"answers at {where}")
+            yield Finding("PostgreSQL", is_good=True, reported=f"answers at {where}")
         except psycopg2.OperationalError as error:
             yield Finding(
                 "PostgreSQL",
                 is_good=False,
-                told=f"{where}: {first_line(error)}",
+                reported=f"{where}: {first_line(error)}",
                 todo="start it, or check DAGSTER_POSTGRES_URL",
             )
 
@@ -204,7 +204,7 @@ def _people(_: Settings) -> Iterator[Finding]:
         yield Finding(
             "who is told",
             is_good=False,
-            told=str(error),
+            reported=str(error),
             todo="let the file that holds the secret exist and be readable",
         )
         return
@@ -248,25 +248,30 @@ def _reach(http: Http, settings: Settings, host: str, layer: SourceLayer) -> Fin
         return Finding(
             host,
             is_good=False,
-            told=str(error).partition(". TLS")[0],
+            reported=str(error).partition(". TLS")[0],
             todo="add the missing authority as `ca_file` of the host",
         )
     except SourceError as error:
         return Finding(
-            host, is_good=False, told=str(error), todo="its last good snapshot stands; if it lasts, ask the institution"
+            host,
+            is_good=False,
+            reported=str(error),
+            todo="its last good snapshot stands; if it lasts, ask the institution",
         )
     except RestorationError as error:
-        return Finding(host, is_good=False, told=str(error))
+        return Finding(host, is_good=False, reported=str(error))
     if said:
         off = abs((email.utils.parsedate_to_datetime(said) - dt.datetime.now(dt.UTC)).total_seconds())
         if off > _ALLOWED_CLOCK_SECONDS:
             return Finding(
                 host,
                 is_good=False,
-                told=f"its clock and ours differ by {off:,.0f} s",
+                reported=f"its clock and ours differ by {off:,.0f} s",
                 todo="set this machine's clock (timedatectl)",
             )
-    return Finding(host, is_good=True, told="answers" + ("" if http.is_verified(url) else ", certificate NOT verified"))
+    return Finding(
+        host, is_good=True, reported="answers" + ("" if http.is_verified(url) else ", certificate NOT verified")
+    )
 
 
 def main() -> int:
@@ -285,7 +290,7 @@ def main() -> int:
         table.add_column(name, overflow="fold")
     for f in found:
         mark = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]·[/yellow]"}[f.is_good]
-        table.add_row(mark, f.subject, f.told, "" if f.is_good else f.todo)
+        table.add_row(mark, f.subject, f.reported, "" if f.is_good else f.todo)
     console.print(table)
     wrong = sum(f.is_good is False for f in found)
     console.print(f"{wrong} thing(s) to mend" if wrong else "Nothing to mend", style="red" if wrong else "green")

@@ -25,7 +25,7 @@ class Words:
     """What the pages of one language say around the contracts' own text."""
 
     language: str
-    made: str
+    created: str
     version: str
     row: str
     held_to: str
@@ -39,7 +39,7 @@ class Words:
     when: str
     outcome: dict[str, str]
     dimension: dict[str, str]
-    mend: str
+    repair: str
     lists: str
     list_intro: str
     contract_head: tuple[str, ...]
@@ -49,7 +49,7 @@ class Words:
 
 ES = Words(
     language="es",
-    made="Esta página se genera desde el contrato `expectations/protocol/{name}.odcs.yml` con `make docs`; lo que rige es el contrato.",
+    created="Esta página se genera desde el contrato `expectations/protocol/{name}.odcs.yml` con `make docs`; lo que rige es el contrato.",
     version="Versión",
     row="Una fila es",
     held_to="Se aplica a",
@@ -67,7 +67,7 @@ ES = Words(
         "warning": "La fila se acepta y se señala",
     },
     dimension=DIMENSIONS,
-    mend="Qué hacer",
+    repair="Qué hacer",
     lists="Listas de códigos",
     list_intro="Los códigos que el protocolo acepta. Se generan desde `dbt_like_sql/seeds` con `make docs`.",
     contract_head=("Contrato", "Qué describe", "Versión", "Reglas"),
@@ -76,7 +76,7 @@ ES = Words(
 )  # fmt: skip
 EN = Words(
     language="en",
-    made="This page is made from the contract `expectations/protocol/{name}.odcs.yml` by `make docs`; the contract is what holds.",
+    created="This page is made from the contract `expectations/protocol/{name}.odcs.yml` by `make docs`; the contract is what holds.",
     version="Version",
     row="One row is",
     held_to="Held to",
@@ -94,7 +94,7 @@ EN = Words(
         "warning": "The row is accepted and pointed out",
     },
     dimension={name: name for name in DIMENSIONS},
-    mend="What to do (in Spanish, as submitters read it)",
+    repair="What to do (in Spanish, as submitters read it)",
     lists="Code lists",
     list_intro="The codes that the protocol accepts. Made from `dbt_like_sql/seeds` by `make docs`.",
     contract_head=("Contract", "What it describes", "Version", "Rules"),
@@ -105,13 +105,13 @@ EN = Words(
 
 def protocol_pages(root: Path) -> dict[Path, str]:
     """Every generated page by its path."""
-    made: dict[Path, str] = {}
+    created: dict[Path, str] = {}
     for words in (ES, EN):
         folder = root / "docs" / "protocol" / words.language
-        made |= {folder / f"{name}.md": _contract_page(read_contract(name), words) for name in contract_names()}
-        made[folder / "code-lists.md"] = _lists_page(words)
-        made[folder / "README.md"] = _with_index(folder / "README.md", words)
-    return made
+        created |= {folder / f"{name}.md": _contract_page(read_contract(name), words) for name in contract_names()}
+        created[folder / "code-lists.md"] = _lists_page(words)
+        created[folder / "README.md"] = _with_index(folder / "README.md", words)
+    return created
 
 
 def _row(cells: Sequence[object]) -> str:
@@ -128,7 +128,7 @@ def _contract_page(contract: Contract, words: Words) -> str:
     lines = [
         f"# {contract.title_es if es else contract.title_en.capitalize()}",
         "",
-        words.made.format(name=contract.name),
+        words.created.format(name=contract.name),
         "",
         (contract.purpose_es if es else contract.purpose_en) or contract.purpose_en,
         "",
@@ -166,9 +166,9 @@ def _rule(number: int, rule: Rule, words: Words) -> tuple[str, ...]:
     es = words.language == "es"
     kind = "warning" if rule.severity == "warning" else f"critical {rule.level}"
     broken = rule.reason_es if es else rule.reason_en.rstrip(".")
-    mend = f" *{words.mend}: {rule.mend_es}*" if rule.mend_es else ""
+    repair = f" *{words.repair}: {rule.mend_es}*" if rule.mend_es else ""
     return (
-        str(number), f"**{broken}.**{mend} <br>`{rule.rule_id}`", rule.why_es if es else rule.why_en,
+        str(number), f"**{broken}.**{repair} <br>`{rule.rule_id}`", rule.why_es if es else rule.why_en,
         words.dimension[rule.dimension], words.outcome[kind],
     )  # fmt: skip
 

@@ -24,19 +24,19 @@ def main() -> int:
     console = Console(soft_wrap=True)
     try:
         settings = Settings.from_env()
-        came = replay(settings.data_dir, settings.warehouse, all_layers(), parser.parse_args().release)
+        received = replay(settings.data_dir, settings.warehouse, all_layers(), parser.parse_args().release)
     except (NoSuchRelease, CorruptSnapshot, SettingsError, duckdb.IOException) as error:
         console.print(f"[red]{error}[/red]")
         return 2
-    console.print(f"Made again: {came.path}")
-    if came.differing_rows is None:
+    console.print(f"Made again: {received.path}")
+    if received.differing_rows is None:
         console.print("That release's own file is not kept any more, so there is nothing to hold it against.")
         return 0
-    for table, rows in came.differing_rows.items():
+    for table, rows in received.differing_rows.items():
         console.print(f"[red]{table}: {rows} rows differ[/red]")
-    if not came.differing_rows:
+    if not received.differing_rows:
         console.print("Every table is exactly as it was published.")
-    return 1 if came.differing_rows else 0
+    return 1 if received.differing_rows else 0
 
 
 if __name__ == "__main__":

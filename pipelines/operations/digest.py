@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.operations.incidents import IncidentBook
+from pipelines.operations.incidents import IncidentLog
 from resources.notifications import Message
 
 _WORST = 5
@@ -49,6 +49,6 @@ def digest(published: Path, data_dir: Path) -> Message:
     lines += ["", "Puntajes más bajos:"]
     lines += [f"• {name}: {score:.1f}" + (f" ({trend:+.1f})" if trend else "") for name, score, trend in scores]
     lines += ["", f"En cuarentena: {held[0]:,} filas. Pares por revisar: {waiting[0]:,}."]
-    open_now = IncidentBook(data_dir).open()
+    open_now = IncidentLog(data_dir).open()
     lines += ["", f"Problemas abiertos: {len(open_now)}", *(i.lines for i in open_now.values())]
     return Message(f"Almacén de restauración: resumen del {as_of}", "\n".join(lines))

@@ -85,10 +85,10 @@ def _manifests(store: SnapshotStore) -> Iterator[tuple[Path, Manifest | None, bo
         source, partition = ".".join(place[:2]), place[2] if len(place) > 2 else None
         by_hand = store.dropped(source, partition)  # and what the server said before, which stands again when they go
         kept = (store.current(source, partition), store.previous(source, partition), store.of_server(source, partition))
-        standing = {m.snapshot_id for m in (*kept, *by_hand) if m}
+        last_good = {m.snapshot_id for m in (*kept, *by_hand) if m}
         for path in sorted(ledger.parent.glob("*.json")):
             try:
-                yield path, store.manifest(source, partition, path.stem), path.stem in standing
+                yield path, store.manifest(source, partition, path.stem), path.stem in last_good
             except CorruptSnapshot:
                 yield path, None, False
 

@@ -74,7 +74,7 @@ class Incident:
         )
 
 
-class IncidentBook:
+class IncidentLog:
     """Open incidents below the data folder."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -132,16 +132,16 @@ def backup_incident(backups: Path | None) -> dict[str, Incident]:
     """That the newest copy of the data folder is old, or that there is none; nothing where nobody said where copies are."""
     if backups is None:
         return {}
-    made = newest(backups)
-    if made and dt.datetime.now(dt.UTC) - made < _OLDEST_COPY:
+    created = newest(backups)
+    if created and dt.datetime.now(dt.UTC) - created < _OLDEST_COPY:
         return {}
-    when = f"{made:%Y-%m-%d %H:%M} UTC" if made else "nunca"
-    told = Incident(
+    when = f"{created:%Y-%m-%d %H:%M} UTC" if created else "nunca"
+    reported = Incident(
         "backup:old", f"La última copia de respaldo en {backups} es de: {when}", when, is_permanent=True,
         stands="lo publicado y las copias de las fuentes siguen intactos, pero en una sola máquina",
         todo="Vea por qué no corrió deploy/backup.sh (systemctl status restauracion-backup) y córralo",
     )  # fmt: skip
-    return {told.key: told}
+    return {reported.key: reported}
 
 
 def run_incidents(
@@ -174,7 +174,7 @@ def run_incidents(
             elif check.blocking:
                 found[key] = Incident(
                     key,
-                    f"No se cumple {_told(check)}",
+                    f"No se cumple {_reported(check)}",
                     since,
                     is_permanent=True,
                     stands=stands,
@@ -194,20 +194,20 @@ def blocked_by(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, str]]:
         for e in events
         if e.event_type_value == "ASSET_CHECK_EVALUATION"
     ]
-    return [(step, _told(check)) for step, check in checks if check.blocking and not check.passed]
+    return [(step, _reported(check)) for step, check in checks if check.blocking and not check.passed]
 
 
-def _told(check: dg.AssetCheckEvaluation) -> str:
+def _reported(check: dg.AssetCheckEvaluation) -> str:
     """«check» of an asset, why it matters, and which rows fail it."""
     counts = {
         name: getattr(check.metadata.get(name), "value", None)
         for name in ("rows_failed", "rows_checked", "sample_keys")
     }
-    told = f"«{check.check_name}» en {check.asset_key.to_user_string()}: {check.description or ''}"
+    reported = f"«{check.check_name}» en {check.asset_key.to_user_string()}: {check.description or ''}"
     if counts["rows_checked"] is not None:
-        told += f" ({counts['rows_failed']} de {counts['rows_checked']} filas)"
+        reported += f" ({counts['rows_failed']} de {counts['rows_checked']} filas)"
     keys = counts["sample_keys"]
-    return told + (f"; por ejemplo {', '.join(map(str, keys))}" if isinstance(keys, list) and keys else "")
+    return reported + (f"; por ejemplo {', '.join(map(str, keys))}" if isinstance(keys, list) and keys else "")
 
 
 def _todo_of_check(published: Path) -> str:
@@ -252,8 +252,8 @@ def after_run(
     backups: Path | None = None,
 ) -> Message | None:
     """Compare with what was told before; tell what began and what ended. Returns the message that was sent, if any."""
-    book = IncidentBook(data_dir)
-    before = book.open()
+    log = IncidentLog(data_dir)
+    before = log.open()
     sources = source_incidents(SnapshotStore(data_dir / "snapshots"), layers)
     of_run, went_well = run_incidents(instance, run, data_dir / "warehouse" / "restauracion.duckdb")
     present = sources | of_run | backup_incident(backups)
@@ -266,7 +266,7 @@ def after_run(
     began = [i for k, i in present.items() if k not in before]
     ended = [i for k, i in before.items() if k not in kept]
     try:
-        book.write(kept | {i.key: i for i in began})
+        log.write(kept | {i.key: i for i in began})
     except OSError as error:  # told twice rather than not at all
         logger.warning("the book of incidents cannot be written: %s", error)
     if not began and not ended:

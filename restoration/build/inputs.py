@@ -22,7 +22,7 @@ from resources.errors import ColumnsMissing, NoSnapshot
 from resources.http import Http
 from resources.lake import ROW_COLUMN, Lake
 from resources.snapshots import Manifest, SnapshotStore
-from resources.warehouse import put_frame
+from resources.warehouse import register_frame
 from restoration.sources.extraction import Extraction
 from restoration.sources.register import CsvLayer, SourceLayer
 from restoration.sources.schema_drift import drift
@@ -59,9 +59,9 @@ class Inputs:
         `previous` is the file of the release before, whose tables are `previous.<layer>__<name>`.
         """
         if table == "raw.source_status":
-            put_frame(self.con, table, self._source_status())
+            register_frame(self.con, table, self._source_status())
         elif table == "raw.source_shape":
-            put_frame(self.con, table, self._source_shape())
+            register_frame(self.con, table, self._source_shape())
         elif table.startswith("raw.") and table.endswith(TOTALS):
             layer = self._layer_of(table)
             assert isinstance(layer, CsvLayer)  # no other kind has totals
@@ -71,7 +71,7 @@ class Inputs:
         elif table.startswith("previous."):
             self._attach_previous(table, previous)
         elif table not in self._attached:
-            put_frame(self.con, table, seeds.read_seed(table.split(".")[1]))
+            register_frame(self.con, table, seeds.read_seed(table.split(".")[1]))
             self._attached.add(table)
 
     def _attach_previous(self, table: str, file: Path | None) -> None:

@@ -63,13 +63,13 @@ def replay(data_dir: Path, files: WarehouseFiles, layers: Mapping[str, SourceLay
         raise NoSuchRelease(release_id, names)
     folder = data_dir / "replays" / release_id
     shutil.rmtree(folder, ignore_errors=True)
-    made = WarehouseFiles(folder)
+    created = WarehouseFiles(folder)
     place = names.index(release_id)
     release = None
     for moment in moments[max(0, place - 1) : place + 1]:
-        release = _build(data_dir, made, layers, moment, files.published)
+        release = _build(data_dir, created, layers, moment, files.published)
     kept = files.releases / f"{release_id}.duckdb"
-    return Replayed(made.published, str(release), differences(made.published, kept) if kept.exists() else None)
+    return Replayed(created.published, str(release), differences(created.published, kept) if kept.exists() else None)
 
 
 def _moments(files: WarehouseFiles) -> list[Moment]:
@@ -79,19 +79,21 @@ def _moments(files: WarehouseFiles) -> list[Moment]:
     return [Moment(*row) for row in rows]
 
 
-def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLayer], moment: Moment, book: Path) -> str:
+def _build(
+    data_dir: Path, created: WarehouseFiles, layers: Mapping[str, SourceLayer], moment: Moment, history: Path
+) -> str:
     store = SnapshotStore(data_dir / "snapshots", until=moment.verified_at.astimezone(dt.UTC).isoformat())
     lake = Lake(data_dir / "lake")
     extraction = Extraction(Http(), store, lake)  # restores raw from stored bodies; asks nobody
     for layer in layers.values():
         for partition in store.partitions(layer.source) if layer.is_partitioned else [None]:
-            standing = store.current(layer.source, partition)
-            if standing:
-                extraction.restore(layer, partition, standing)
-    session = BuildSession(made, store, lake, layers, f"replay-{moment.release_id}", moment.as_of)
+            last_good = store.current(layer.source, partition)
+            if last_good:
+                extraction.restore(layer, partition, last_good)
+    session = BuildSession(created, store, lake, layers, f"replay-{moment.release_id}", moment.as_of)
     try:
         if session.base is None:
-            _remember(session.con, book, moment.as_of)
+            _remember(session.con, history, moment.as_of)
         for table in session.models:
             session.build(table)
         return publish(session).release_id
@@ -99,9 +101,9 @@ def _build(data_dir: Path, made: WarehouseFiles, layers: Mapping[str, SourceLaye
         session.close()
 
 
-def _remember(con: duckdb.DuckDBPyConnection, book: Path, as_of: dt.date) -> None:
+def _remember(con: duckdb.DuckDBPyConnection, history: Path, as_of: dt.date) -> None:
     """What the books of quarantine, ids and decisions knew before a day: no snapshot tells it, the published file does."""
-    con.execute(f"attach '{book}' as book (read_only)")
+    con.execute(f"attach '{history}' as book (read_only)")
     con.execute(
         "insert into quality.quarantine_history by name select * replace ("
         " if(h.closed_on >= $as_of, null, h.closed_on) as closed_on, if(h.closed_on >= $as_of, null, h.closed_how) as closed_how"

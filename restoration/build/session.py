@@ -25,7 +25,7 @@ from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles, connect
 from restoration.build.inputs import Inputs, digest
 from restoration.build.steps import steps
-from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.decisions import DecisionStore
 from restoration.sources.register import SourceLayer
 
 MACROS = FOLDER / "macros.sql"
@@ -61,7 +61,7 @@ class BuildSession:
         layers: Mapping[str, SourceLayer],
         run_id: str,
         as_of: dt.date,
-        decisions: DecisionBook | None = None,
+        decisions: DecisionStore | None = None,
     ) -> None:
         self.files, self.as_of, self.decisions = files, as_of, decisions
         self.steps = steps(decisions)
@@ -76,7 +76,7 @@ class BuildSession:
             raise
         self.pending: set[str] | None = None
         self.built: dict[str, Built] = {}
-        self.made: list[str] = []  # tables made since whoever tells people of them last looked
+        self.unreported: list[str] = []  # tables made since whoever tells people of them last looked
         try:
             self._prepare()
             self.inputs = Inputs(self.con, store, lake, layers)
@@ -140,7 +140,7 @@ class BuildSession:
                     raise PublishRefused(f"{table} is not built: " + "; ".join(self.blocking_failures()))
             self.built[table] = self._build(model)
             if not self.built[table].is_reused:
-                self.made.append(table)
+                self.unreported.append(table)
         return self.built[table]
 
     def bring_up_to_date(self) -> None:

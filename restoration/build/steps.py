@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dbt_like_sql.step import Step
 from restoration.ground import GroundTiles
-from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.decisions import DecisionStore
 from restoration.linkage.steps import InitiativeIds, RecordLinks
 
 
-def steps(book: DecisionBook | None) -> dict[str, Step]:
+def steps(decision_store: DecisionStore | None) -> dict[str, Step]:
     """Every step. Without a book of decisions those of the warehouse stand."""
     return {
         "core.ground_tiles": GroundTiles(),
-        "core.record_links": RecordLinks(book),
+        "core.record_links": RecordLinks(decision_store),
         "core.initiative_ids": InitiativeIds(),
     }

@@ -76,8 +76,8 @@ def write_cbd(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) ->
         "select fiscal_year, programme_code, short_name, restoration_class, modified_pen, accrued_pen, linked_pen, unlinked_pen"
         " from w.marts.gbf_d_2 order by all"
     ).fetchall()
-    book = Book(folder / SPENDING, release, "KM-GBF D.2 domestic public funding: restoration")
+    workbook = Book(folder / SPENDING, release, "KM-GBF D.2 domestic public funding: restoration")
     headings = ("Fiscal year", "Programme", "Programme name", "Class", "Budget (PIM), S/", "Accrued (devengado), S/", "Tied to initiatives, S/", "Not tied, S/")  # fmt: skip
-    book.sheet("D.2 restoration", headings, spent, units=[None] * 4 + ["S/"] * 4)
-    book.close()
+    workbook.sheet("D.2 restoration", headings, spent, units=[None] * 4 + ["S/"] * 4)
+    workbook.close()
     return {UPLOAD: len(rows), "GBF-INDICATOR-2.1.json": len(rows), SPENDING: len(spent)}

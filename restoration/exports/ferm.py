@@ -210,63 +210,63 @@ def _by_institution(con: duckdb.DuckDBPyConnection, settings: FermSettings) -> I
     names = [column[0] for column in found.description or []]
     sites: dict[str, list[Site]] = defaultdict(list)
     for values in found.fetchall():
-        told = dict(zip(names, values, strict=True))
-        sites[told["institution"]].append(_site(told, settings))
+        reported = dict(zip(names, values, strict=True))
+        sites[reported["institution"]].append(_site(reported, settings))
     yield from sorted(sites.items())
 
 
-def _site(told: Mapping[str, Any], settings: FermSettings) -> Site:
-    code = f"{told['initiative_id']}_{told['place_number']:02d}"
-    types = [int(told["type_code"])] if told["type_code"] else []
-    area = {"siteName": code, "area": told["area_ha"]}
+def _site(reported: Mapping[str, Any], settings: FermSettings) -> Site:
+    code = f"{reported['initiative_id']}_{reported['place_number']:02d}"
+    types = [int(reported["type_code"])] if reported["type_code"] else []
+    area = {"siteName": code, "area": reported["area_ha"]}
     collection = {
-        "institutionId": settings.institution_ids.get(told["institution"], told["institution"]),
-        "title": told["title"],
-        "startingYear": told["start_date"].year if told["start_date"] else None,
+        "institutionId": settings.institution_ids.get(reported["institution"], reported["institution"]),
+        "title": reported["title"],
+        "startingYear": reported["start_date"].year if reported["start_date"] else None,
         "restorationTypes": types,
         "pointsOfContact": [settings.contact] if settings.contact else [],
         "organizations": [
             {
-                "name": told["lead_name"],
+                "name": reported["lead_name"],
                 "role": "Leading",
-                "type": _ORGANISATION_TYPES.get(told["institution_type"] or "", "Other"),
+                "type": _ORGANISATION_TYPES.get(reported["institution_type"] or "", "Other"),
                 "country": "PE",
             }
         ]
-        if told["lead_name"]
+        if reported["lead_name"]
         else [],
         "country": "PE",
         "countries": ["PE"],
     }
     registry = {
-        "initiativeId": told["initiative_id"],
-        "areaId": told["area_id"],
-        "title": told["title"],
+        "initiativeId": reported["initiative_id"],
+        "areaId": reported["area_id"],
+        "title": reported["title"],
         "startingYear": collection["startingYear"],
-        "endingYear": told["end_date"].year if told["end_date"] else None,
-        "restorationStatus": int(told["status_code"]),
+        "endingYear": reported["end_date"].year if reported["end_date"] else None,
+        "restorationStatus": int(reported["status_code"]),
         "restorationTypes": types,
-        "tenureStatuses": [int(told["tenure_code"])] if told["tenure_code"] else [],
-        "activities": [int(a) for a in told["activity_codes"] or []],
-        "iucnEcosystems": told["biomes"] or [],
+        "tenureStatuses": [int(reported["tenure_code"])] if reported["tenure_code"] else [],
+        "activities": [int(a) for a in reported["activity_codes"] or []],
+        "iucnEcosystems": reported["biomes"] or [],
         "areaUnits": "ha",
-        "targetArea": told["target_ha"],
-        "admin": told["ubigeo"],
+        "targetArea": reported["target_ha"],
+        "admin": reported["ubigeo"],
     }
     row = {
-        "layer": str(told["place"]),
+        "layer": str(reported["place"]),
         "ID_CODE": code,
-        "Restor_eco": str(told["ecosystem_name"] or ""),
-        "Restor_typ": {"1": "Ecological restoration", "2": "Rehabilitation"}.get(str(told["type_code"]), ""),
-        "Category": str(told["status"]),
-        "Ownership": str(told["tenure"] or ""),
-        "Source": str(told["reporting_institution"]),
-        "area_ha": f"{told['area_ha']:.4f}",
-        "Restor_str": f"{told['start_date']:%Y/%m/%d}" if told["start_date"] else "",
-        "Restor_end": f"{told['end_date']:%Y/%m/%d}" if told["end_date"] else "",
+        "Restor_eco": str(reported["ecosystem_name"] or ""),
+        "Restor_typ": {"1": "Ecological restoration", "2": "Rehabilitation"}.get(str(reported["type_code"]), ""),
+        "Category": str(reported["status"]),
+        "Ownership": str(reported["tenure"] or ""),
+        "Source": str(reported["reporting_institution"]),
+        "area_ha": f"{reported['area_ha']:.4f}",
+        "Restor_str": f"{reported['start_date']:%Y/%m/%d}" if reported["start_date"] else "",
+        "Restor_end": f"{reported['end_date']:%Y/%m/%d}" if reported["end_date"] else "",
     }
     return Site(
-        told["initiative_id"], told["institution"], area | registry, collection, orjson.loads(told["geojson"]), told["wkb"], row
+        reported["initiative_id"], reported["institution"], area | registry, collection, orjson.loads(reported["geojson"]), reported["wkb"], row
     )  # fmt: skip
 
 
@@ -309,17 +309,17 @@ def _shapefiles(folder: Path, name: str, sites: list[Site], largest: int, releas
             | {"geometry": pa.array([s.shape for s in own], pa.binary())}
         )
         stem = f"{name}_{number:03d}"
-        made = folder / f".{stem}"
-        made.mkdir()
+        created = folder / f".{stem}"
+        created.mkdir()
         pyogrio.write_arrow(
-            table, made / f"{stem}.shp", driver="ESRI Shapefile", geometry_name="geometry", geometry_type="Polygon",
+            table, created / f"{stem}.shp", driver="ESRI Shapefile", geometry_name="geometry", geometry_type="Polygon",
             crs="EPSG:4326", encoding="UTF-8", DBF_DATE_LAST_UPDATE=release.stamp[:10],
         )  # fmt: skip
         with zipfile.ZipFile(folder / f"{stem}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for part in sorted(made.iterdir()):
+            for part in sorted(created.iterdir()):
                 archive.writestr(zipfile.ZipInfo(part.name), part.read_bytes(), zipfile.ZIP_DEFLATED)
                 part.unlink()
-        made.rmdir()
+        created.rmdir()
         rows[f"{stem}.zip"] = len(own)
     return rows
 

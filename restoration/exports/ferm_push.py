@@ -20,7 +20,7 @@ import orjson
 
 from resources.errors import RedirectRefused, Refused, SourceError, TokenRequired, TransientSourceError
 from resources.http import Http
-from resources.lines import add_line, read_lines
+from resources.jsonl import append_entry, read_lines
 from restoration.exports.ferm import PAYLOADS, ferm_settings
 
 BOOK = "sent.jsonl"
@@ -61,7 +61,7 @@ class Pushed:
     stopped: str | None
 
 
-class SentBook:
+class SentLog:
     """The lines of what was sent; the last line of an initiative holds."""
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class SentBook:
             "initiative_id": initiative_id, "event": event, "ferm_id": ferm_id, "sha256": sha256, "reason": reason,
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        add_line(self.path, entry)
+        append_entry(self.path, entry)
         self.last[initiative_id] = entry
 
     def state(self, initiative_id: str, sha256: str) -> tuple[State, str | None]:
@@ -89,17 +89,17 @@ class SentBook:
         return ("unchanged" if known["sha256"] == sha256 else "changed"), known["ferm_id"]
 
 
-def plan(folder: Path, book: SentBook) -> Iterator[Planned]:
+def plan(folder: Path, log: SentLog) -> Iterator[Planned]:
     """Every payload of the export `folder` with what the book says of it."""
     for line in (folder / PAYLOADS).read_bytes().splitlines():
-        told = orjson.loads(line)
-        body = orjson.dumps(told["payload"], option=orjson.OPT_SORT_KEYS)
+        reported = orjson.loads(line)
+        body = orjson.dumps(reported["payload"], option=orjson.OPT_SORT_KEYS)
         digest = hashlib.sha256(body).hexdigest()
-        state, ferm_id = book.state(told["initiative_id"], digest)
-        yield Planned(told["initiative_id"], told["institution"], state, digest, body, ferm_id)
+        state, ferm_id = log.state(reported["initiative_id"], digest)
+        yield Planned(reported["initiative_id"], reported["institution"], state, digest, body, ferm_id)
 
 
-def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_run: bool = True) -> Pushed:
+def push(folder: Path, log: SentLog, http: Http, key: str | None, *, is_dry_run: bool = True) -> Pushed:
     """Send what is new. A dry run says what would be sent and sends nothing.
 
     Raises SourceError where there is no key to send with. A payload that FERM refuses is noted with its reason and the next one
@@ -107,7 +107,7 @@ def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_ru
     """
     if not is_dry_run and not key:
         raise SourceError(SOURCE, f"there is no key to send with; set {KEY_VARIABLE}")
-    entries = list(plan(folder, book))
+    entries = list(plan(folder, log))
     planned: dict[State, int] = {
         state: sum(e.state == state for e in entries) for state in ("new", "unchanged", "changed", "unsure")
     }
@@ -115,19 +115,19 @@ def push(folder: Path, book: SentBook, http: Http, key: str | None, *, is_dry_ru
     for entry in entries if not is_dry_run else ():
         if entry.state != "new":
             continue
-        book.note(entry.initiative_id, entry.sha256, "sending")
+        log.note(entry.initiative_id, entry.sha256, "sending")
         try:
             ferm_id = _post(http, entry.body, key or "")
         except (Refused, RedirectRefused, TokenRequired) as error:  # FERM said no: nothing arrived
             reason = f"{error}; {KEY_VARIABLE} is not accepted" if _is_about_the_key(error) else str(error)
-            book.note(entry.initiative_id, entry.sha256, "refused", reason=reason)
+            log.note(entry.initiative_id, entry.sha256, "refused", reason=reason)
             refused.append(f"{entry.initiative_id}: {reason}")
             if _is_about_the_key(error):
                 return Pushed(planned, sent, refused, reason)
         except SourceError as error:
             return Pushed(planned, sent, refused, f"{error}; {entry.initiative_id}: {_WHAT_TO_DO['unsure']}")
         else:
-            book.note(entry.initiative_id, entry.sha256, "sent", ferm_id)
+            log.note(entry.initiative_id, entry.sha256, "sent", ferm_id)
             sent += 1
     return Pushed(planned, sent, refused, None)
 

@@ -105,7 +105,7 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
 
 def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
     """The same record as DCAT 3. Addresses are relative to the data folder; whoever publishes it sets the base."""
-    told, where = about["identification"], about["identification"]["extents"]
+    reported, where = about["identification"], about["identification"]["extents"]
     west, south, east, north = where["spatial"][0]["bbox"]
     box = f"POLYGON(({west} {south},{east} {south},{east} {north},{west} {north},{west} {south}))"
 
@@ -125,13 +125,13 @@ def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:
         "dct:identifier": about["metadata"]["identifier"],
         "dct:isVersionOf": {"@id": f"urn:{_IDENTIFIER}"},
         "dcat:version": release.release_id,
-        "dct:title": in_both(told["title"]),
-        "dct:description": in_both(told["abstract"]),
+        "dct:title": in_both(reported["title"]),
+        "dct:description": in_both(reported["abstract"]),
         "dct:language": "es",
         "dct:issued": {"@value": release.stamp, "@type": "xsd:dateTime"},
         "dct:publisher": {"@type": "foaf:Organization", "foaf:name": _OWNER},
         "dcat:keyword": [
-            {"@value": word, "@language": "es"} for word in told["keywords"]["default"]["keywords"]["spa"]
+            {"@value": word, "@language": "es"} for word in reported["keywords"]["default"]["keywords"]["spa"]
         ],
         "dct:accrualPeriodicity": {"@id": "http://publications.europa.eu/resource/authority/frequency/DAILY"},
         "dct:spatial": {"@type": "dct:Location", "dcat:bbox": {"@value": box, "@type": "geo:wktLiteral"}},

@@ -89,13 +89,13 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
         version = f"{release.release_id}-{made_by}"
         if known and "superseded_by" not in known and version == f"{known['release_id']}-{known['made_by']}":
             return Written(folder, release.release_id, _files(known), is_new=False, version=version)
-        made = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
+        created = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(created, ignore_errors=True)
+        created.mkdir(parents=True)
         try:
-            rows = writer(con, release, made)
+            rows = writer(con, release, created)
         except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(created, ignore_errors=True)
             raise
     finally:
         con.close()
@@ -107,13 +107,13 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
         **(about or {}),
         "made_by": made_by,
         "files": {
-            str(path.relative_to(made)): asdict(File(rows.get(str(path.relative_to(made))), path.stat().st_size, _digest(path)))
-            for path in sorted(made.rglob("*"))
+            str(path.relative_to(created)): asdict(File(rows.get(str(path.relative_to(created))), path.stat().st_size, _digest(path)))
+            for path in sorted(created.rglob("*"))
             if path.is_file()
         },
     }  # fmt: skip
-    (made / MANIFEST).write_text(_json(manifest), encoding="utf-8")
-    replace_folder(made, folder)
+    (created / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+    replace_folder(created, folder)
     return Written(folder, release.release_id, _files(manifest), is_new=True, version=version)
 
 
@@ -143,13 +143,13 @@ def _json(manifest: dict[str, object]) -> str:
     return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
 
 
-def replace_folder(made: Path, folder: Path) -> None:
+def replace_folder(created: Path, folder: Path) -> None:
     """Put `made` in the place of `folder`; what was there goes last."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
-    os.replace(made, folder)
+    os.replace(created, folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -25,17 +25,17 @@ class Book:
     """A workbook of one release. Text stays text: nothing in it becomes a formula or a link."""
 
     def __init__(self, path: Path, release: Release, title: str) -> None:
-        self.book = xlsxwriter.Workbook(
+        self.workbook = xlsxwriter.Workbook(
             str(path), {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
         )
-        self.book.set_properties(
+        self.workbook.set_properties(
             {
                 "title": title,
                 "subject": f"Publicación {release.release_id}" + (" (entorno de prueba)" if release.is_sandbox else ""),
                 "created": release.published_at.replace(tzinfo=None, microsecond=0),
             }
         )
-        self.heading = self.book.add_format(
+        self.heading = self.workbook.add_format(
             {
                 "bold": True,
                 "bg_color": "#14532D",
@@ -45,21 +45,21 @@ class Book:
                 "border": 1,
             }
         )
-        self.banner = self.book.add_format({"bold": True, "bg_color": "#FFE9A8", "font_color": "#4A3500"})
-        self.title = self.book.add_format({"bold": True, "font_size": 15, "font_color": "#14532D"})
-        self.wrapped = self.book.add_format({"text_wrap": True, "valign": "top"})
-        self.bold = self.book.add_format({"bold": True})
-        self.link = self.book.add_format({"font_color": "#14532D", "underline": 1})
-        self._formats = {unit: self.book.add_format({"num_format": code}) for unit, code in _FORMATS.items()}
-        self._date = self.book.add_format({"num_format": "yyyy-mm-dd"})
-        self._moment = self.book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        self.banner = self.workbook.add_format({"bold": True, "bg_color": "#FFE9A8", "font_color": "#4A3500"})
+        self.title = self.workbook.add_format({"bold": True, "font_size": 15, "font_color": "#14532D"})
+        self.wrapped = self.workbook.add_format({"text_wrap": True, "valign": "top"})
+        self.bold = self.workbook.add_format({"bold": True})
+        self.link = self.workbook.add_format({"font_color": "#14532D", "underline": 1})
+        self._formats = {unit: self.workbook.add_format({"num_format": code}) for unit, code in _FORMATS.items()}
+        self._date = self.workbook.add_format({"num_format": "yyyy-mm-dd"})
+        self._moment = self.workbook.add_format({"num_format": "yyyy-mm-dd hh:mm"})
 
     def sheet(
         self, name: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *,
         units: Sequence[str | None] = (), notes: Sequence[str] = (), filtered: bool = True,
     ) -> int:  # fmt: skip
         """Write one sheet with its headings in the first row; returns its number of rows."""
-        sheet = self.book.add_worksheet(name)
+        sheet = self.workbook.add_worksheet(name)
         widths = [max(9, min(_WIDEST, len(h) + 3)) for h in headings]
         for column, heading in enumerate(headings):
             sheet.write_string(0, column, heading, self.heading)
@@ -98,7 +98,7 @@ class Book:
 
     def cover(self, title: str, lines: Sequence[str], release: Release, links: Sequence[tuple[str, str]] = ()) -> None:
         """The first sheet: what this is, which release, and where to go."""
-        sheet = self.book.add_worksheet("Portada")
+        sheet = self.workbook.add_worksheet("Portada")
         sheet.hide_gridlines(2)
         sheet.set_column(0, 0, 34)
         sheet.set_column(1, 1, 100)
@@ -120,4 +120,4 @@ class Book:
 
     def close(self) -> None:
         """Write the file."""
-        self.book.close()
+        self.workbook.close()

@@ -68,13 +68,13 @@ _FORMS: dict[str, tuple[str, tuple[tuple[str, str | None, str], ...]]] = {
 
 def write_unccd(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write one workbook with a sheet a form."""
-    book = Book(folder / WORKBOOK, release, "UNCCD PRAIS4: restoration in Peru")
+    workbook = Book(folder / WORKBOOK, release, "UNCCD PRAIS4: restoration in Peru")
     count = 0
     for sheet, (table, columns) in _FORMS.items():
         named = ", ".join(f'{what} as "{heading}"' for heading, _, what in columns)
         query = f"select {named} from w.marts.{table} order by all"
         units = [unit for _, unit, _ in columns]
         found = con.execute(query).fetchall()
-        count += book.sheet(sheet, [heading for heading, _, _ in columns], found, units=units)
-    book.close()
+        count += workbook.sheet(sheet, [heading for heading, _, _ in columns], found, units=units)
+    workbook.close()
     return {WORKBOOK: count}

@@ -26,12 +26,12 @@ _READ_FIRST = (
 def write_workbook(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write the workbook."""
     tables = marts(con)
-    book = Book(folder / WORKBOOK, release, "Restauración de ecosistemas del Perú")
+    workbook = Book(folder / WORKBOOK, release, "Restauración de ecosistemas del Perú")
     links = [(t.name[:_LONGEST_NAME], t.es) for t in tables] + [("Diccionario", "Qué significa cada columna")]
-    book.cover("Restauración de ecosistemas del Perú", _READ_FIRST, release, links)
+    workbook.cover("Restauración de ecosistemas del Perú", _READ_FIRST, release, links)
     count = 0
     for table in tables:
-        count += book.sheet(
+        count += workbook.sheet(
             table.name[:_LONGEST_NAME],
             [f.name for f in table.fields],
             con.execute(flat(table)).fetchall(),
@@ -40,6 +40,6 @@ def write_workbook(con: duckdb.DuckDBPyConnection, release: Release, folder: Pat
         )
     words = [(t.name, f.name, f.es, f.en, f.unit, f.type, t.grain) for t in tables for f in t.fields]
     headings = ("Hoja", "Columna", "Qué es", "What it is", "Unidad", "Tipo", "Una fila es")
-    book.sheet("Diccionario", headings, words)
-    book.close()
+    workbook.sheet("Diccionario", headings, words)
+    workbook.close()
     return {WORKBOOK: count}

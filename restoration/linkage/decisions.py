@@ -55,7 +55,7 @@ class Filled:
     is_file: bool = False
 
 
-class DecisionBook:
+class DecisionStore:
     """The two files of one data folder, and their place in a build."""
 
     def __init__(self, folder: Path) -> None:
@@ -123,10 +123,10 @@ class DecisionBook:
             review = pl.concat([again, review.join(again, on=_KEYS, how="anti", nulls_equal=True)])
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, frame in ((DECISIONS, files[DECISIONS]), (TO_REVIEW, review)):
-            made = self.folder / f".{name}"
+            created = self.folder / f".{name}"
             safe = frame.with_columns(pl.all().str.replace(r"^([=+\-@\t\r])", "'$1"))  # a name is no formula
-            safe.write_csv(made, include_bom=True)
-            os.replace(made, self.folder / name)
+            safe.write_csv(created, include_bom=True)
+            os.replace(created, self.folder / name)
 
 
 def _understood(row: dict[str, str | None]) -> Filled:

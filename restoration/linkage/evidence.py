@@ -88,7 +88,7 @@ BLOCKS = (  # only pairs that meet in one of these are compared
 
 def settings() -> SettingsCreator:
     """The comparisons as splink wants them, untrained. A rare name that is the same says more than a common one."""
-    made = []
+    created = []
     for evidence in EVIDENCE:
         found = [
             levels.CustomLevel(level.condition, level.en).configure(
@@ -97,7 +97,7 @@ def settings() -> SettingsCreator:
             for place, level in enumerate(evidence.levels)
         ]
         unknown = levels.CustomLevel(evidence.unknown, "unknown").configure(is_null_level=True)
-        made.append(
+        created.append(
             comparisons.CustomComparison(
                 output_column_name=evidence.name,
                 comparison_description=evidence.name,
@@ -107,7 +107,7 @@ def settings() -> SettingsCreator:
     return SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="record_key",
-        comparisons=made,
+        comparisons=created,
         blocking_rules_to_generate_predictions=list(BLOCKS),
         retain_matching_columns=True,  # without them splink keeps no findings, and nobody could say why
         retain_intermediate_calculation_columns=False,
@@ -116,10 +116,10 @@ def settings() -> SettingsCreator:
 
 def in_words(language: str) -> pl.Expr:
     """What was found of a pair, from splink's `gamma_` columns: 'same name; same district; another start'."""
-    told = []
+    reported = []
     for evidence in EVIDENCE:
         words = [getattr(level, language) for level in (*evidence.levels, evidence.other)]
         top = len(evidence.levels)  # splink numbers levels downwards, the else level being 0 and unknown -1
         said = {top - place: word for place, word in enumerate(words)}
-        told.append(pl.col(f"gamma_{evidence.name}").replace_strict(said, default=None, return_dtype=pl.String))
-    return pl.concat_list(told).list.drop_nulls().list.join("; ")
+        reported.append(pl.col(f"gamma_{evidence.name}").replace_strict(said, default=None, return_dtype=pl.String))
+    return pl.concat_list(reported).list.drop_nulls().list.join("; ")

@@ -45,17 +45,17 @@ def grouped(records: pl.DataFrame, links: pl.DataFrame) -> list[list[str]]:
     return sorted([*alone, *(group for group in joined if group[0] in founding)])
 
 
-def carried_on(groups: Sequence[list[str]], book: Sequence[Membership], as_of: dt.date) -> list[Membership]:
+def carried_on(groups: Sequence[list[str]], registry: Sequence[Membership], as_of: dt.date) -> list[Membership]:
     """The book with today's groups in it.
 
     A group takes the id that most of its records bear, then the older one; of groups that claim one id the one with most of
     its records keeps it. An id that was ever given is never given to anything else, but a record that comes back finds its
     own again.
     """
-    open_rows = {row.record_key: row for row in book if row.until is None}
-    last = {row.record_key: row for row in sorted(book, key=lambda r: (r.since, r.until or dt.date.max))}
+    open_rows = {row.record_key: row for row in registry if row.until is None}
+    last = {row.record_key: row for row in sorted(registry, key=lambda r: (r.since, r.until or dt.date.max))}
     first_day: dict[str, dt.date] = {}
-    for row in book:
+    for row in registry:
         first_day[row.initiative_id] = min(row.since, first_day.get(row.initiative_id, row.since))
     ids = _claimed(groups, last, first_day)
     used = set(first_day) | set(ids.values())
@@ -65,7 +65,7 @@ def carried_on(groups: Sequence[list[str]], book: Sequence[Membership], as_of: d
             used.add(ids[number])
     now = {record: ids[number] for number, group in enumerate(groups) for record in group}
     alive = set(now.values())
-    written = [row for row in book if row.until is not None]
+    written = [row for row in registry if row.until is not None]
     for record, row in open_rows.items():
         if now.get(record) == row.initiative_id:
             written.append(row)
@@ -78,7 +78,7 @@ def carried_on(groups: Sequence[list[str]], book: Sequence[Membership], as_of: d
         if before and before.initiative_id == initiative:
             continue
         written.append(
-            Membership(record, initiative, as_of, _came_by(before, last.get(record), initiative, alive, first_day))
+            Membership(record, initiative, as_of, _received_by(before, last.get(record), initiative, alive, first_day))
         )
     return sorted(written, key=lambda r: (r.record_key, r.since, r.until or dt.date.max, r.initiative_id))
 
@@ -110,7 +110,7 @@ def _mint(record: str, used: set[str]) -> str:
         attempt += 1
 
 
-def _came_by(
+def _received_by(
     before: Membership | None,
     last: Membership | None,
     initiative: str,

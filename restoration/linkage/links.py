@@ -71,16 +71,16 @@ def settle(
         probability = scored_pair.probability if scored_pair else None
         if decision := by_person.get(pair):
             outcome = "apart" if decision == "apart" else "linked" if together else "review"
-            told = ("person", *_with(against, *_SAID[decision]))
+            reported = ("person", *_with(against, *_SAID[decision]))
         elif rule := rules.get(pair):
             outcome = "linked" if together else "review"
-            told = ("rule", *_with(against, rule.es, rule.en))
+            reported = ("rule", *_with(against, rule.es, rule.en))
         else:
             assert scored_pair is not None
             unsure = against is not None or (probability or 0) >= thresholds.review
             outcome = "linked" if together else "review" if unsure else "apart"
-            told = ("model", *_with(against, scored_pair.es, scored_pair.en))
-        rows.append((*pair, probability, outcome, *told))
+            reported = ("model", *_with(against, scored_pair.es, scored_pair.en))
+        rows.append((*pair, probability, outcome, *reported))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
@@ -140,9 +140,9 @@ def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
 
 def _sharing(records: pl.DataFrame, column: str) -> list[tuple[str, str, str, str, str]]:
     """Pairs of records that tell one value: both keys, the value, both registries."""
-    told = records.drop_nulls(column).filter(pl.col(column).is_duplicated())
+    reported = records.drop_nulls(column).filter(pl.col(column).is_duplicated())
     return (
-        told.join(told, on=column, suffix="_b")
+        reported.join(reported, on=column, suffix="_b")
         .filter(pl.col("record_key") < pl.col("record_key_b"))
         .select("record_key", "record_key_b", column, "registry", "registry_b")
         .sort("record_key", "record_key_b")

@@ -16,9 +16,9 @@ import duckdb
 import polars as pl
 
 from dbt_like_sql.step import Step
-from resources.warehouse import put_frame
+from resources.warehouse import register_frame
 from restoration.linkage import identity, links
-from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.decisions import DecisionStore
 
 _HERE = Path(__file__).parent
 _CODE = sorted(p for p in _HERE.iterdir() if p.suffix in {".py", ".json"})
@@ -37,7 +37,7 @@ class LinkageStep(Step):
 class RecordLinks(LinkageStep):
     """Pairs of records, scored and settled."""
 
-    book: DecisionBook | None
+    decision_store: DecisionStore | None
 
     @property
     def about(self) -> dict[str, str]:
@@ -52,13 +52,13 @@ class RecordLinks(LinkageStep):
 
     def problems(self) -> list[str]:
         """Decisions that were not understood; they stay in their file."""
-        return self.book.problems() if self.book else []
+        return self.decision_store.problems() if self.decision_store else []
 
     def fingerprint(self, con: duckdb.DuckDBPyConnection, as_of: dt.date) -> str:
         """Of the code, the model and the decisions, which are taken in here."""
-        if self.book:
-            self.book.absorb(con, as_of)
-        return self.code_version + repr(sorted(DecisionBook.decisions(con).items()))
+        if self.decision_store:
+            self.decision_store.absorb(con, as_of)
+        return self.code_version + repr(sorted(DecisionStore.decisions(con).items()))
 
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
         """Score by splink, settle by decisions, rules and thresholds."""
@@ -69,12 +69,12 @@ class RecordLinks(LinkageStep):
 
         model = LinkageModel.read()
         records = con.execute("from core.linkage_records order by record_key").to_arrow_table()
-        told = con.execute("select record_key, registry, source_record_id, cui from core.linkage_records").pl()
+        reported = con.execute("select record_key, registry, source_record_id, cui from core.linkage_records").pl()
         limits = dict(con.execute("select threshold, probability from seeds.linkage_thresholds").fetchall())
         thresholds = links.Thresholds(limits["linked"], limits["review"])
-        homes = {m.record_key: m.initiative_id for m in _book(con) if m.until is None}
-        settled = links.settle(told, score(records, model), DecisionBook.decisions(con), thresholds, homes)
-        put_frame(
+        homes = {m.record_key: m.initiative_id for m in _decision_store(con) if m.until is None}
+        settled = links.settle(reported, score(records, model), DecisionStore.decisions(con), thresholds, homes)
+        register_frame(
             con, "made_record_links", settled.with_columns(model_version=pl.lit(model.version)), is_temporary=True
         )
         return "select * from made_record_links order by 1, 2"
@@ -90,16 +90,16 @@ class InitiativeIds(LinkageStep):
             " from core.linkage_records as r left join seeds.institutions as i on r.source = i.institution_id"
         ).pl()
         linked = con.execute("select record_key_a, record_key_b from core.record_links where outcome = 'linked'").pl()
-        made = identity.carried_on(identity.grouped(records, linked), _book(con), as_of)
-        frame = pl.DataFrame([m.__dict__ for m in made], infer_schema_length=None, schema={
+        created = identity.carried_on(identity.grouped(records, linked), _decision_store(con), as_of)
+        frame = pl.DataFrame([m.__dict__ for m in created], infer_schema_length=None, schema={
             "record_key": pl.String, "initiative_id": pl.String, "since": pl.Date, "came_by": pl.String, "until": pl.Date,
             "went_by": pl.String,
         })  # fmt: skip
-        put_frame(con, "made_initiative_ids", frame, is_temporary=True)
+        register_frame(con, "made_initiative_ids", frame, is_temporary=True)
         return "select * from made_initiative_ids order by record_key, since"
 
 
-def _book(con: duckdb.DuckDBPyConnection) -> list[identity.Membership]:
+def _decision_store(con: duckdb.DuckDBPyConnection) -> list[identity.Membership]:
     """Who held which id, as the build file brought it along from the release before; nothing in a first release."""
     there = con.execute(
         "select 1 from duckdb_tables() where database_name = current_database() and schema_name = 'core'"

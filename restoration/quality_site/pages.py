@@ -62,12 +62,12 @@ def page_of(table: str) -> str:
 def write_site(published: Path, folder: Path) -> Site:
     """Write the site of the published release to `folder/<release_id>` and turn `folder/latest` to it."""
     with duckdb.connect(str(published), read_only=True) as con:
-        told = _read(con)
-        release = told["release"]["release_id"]
+        reported = _read(con)
+        release = reported["release"]["release_id"]
         scratch, home = folder / f".{release}.part", folder / release
         shutil.rmtree(scratch, ignore_errors=True)
         (scratch / "tablas").mkdir(parents=True)
-        pages = _pages(told)
+        pages = _pages(reported)
         for path, html in pages.items():
             (scratch / path).write_text(html, encoding="utf-8")
         for name, table in (
@@ -165,13 +165,13 @@ def _failures(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 def _institutions(scores: list[dict[str, Any]], failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A line an institution: its score, what came, what was refused and why, what to ask."""
     whole = [s for s in scores if s["source"] == "all"]
-    told = []
+    reported = []
     for line in (s for s in whole if s["dimension"] == "all"):
         who = line["reporting_institution"]
         ours = [f for f in failures if f["reporting_institution"] == who]
         asked = dict.fromkeys(f["mend_es"] or f"Corregir en la fuente: {f['reason_es']}." for f in ours)
         refused = [f for f in ours if f["is_refused"]]
-        told.append(
+        reported.append(
             line
             | {
                 "is_pressing": line["rows_quarantined"] > 0 or _grade(line["score"]) != "bien",
@@ -181,7 +181,7 @@ def _institutions(scores: list[dict[str, Any]], failures: list[dict[str, Any]]) 
                 "asked_more": max(0, len(asked) - _ASKED),
             }
         )
-    return sorted(told, key=lambda t: (-t["rows_quarantined"], t["score"], t["reporting_institution"]))
+    return sorted(reported, key=lambda t: (-t["rows_quarantined"], t["score"], t["reporting_institution"]))
 
 
 def _table(name: str, suite: Mapping[str, Any], checks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _table(name: str, suite: Mapping[str, Any], checks: list[dict[str, Any]]) ->
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _pages(told: Mapping[str, Any]) -> dict[str, str]:
+def _pages(reported: Mapping[str, Any]) -> dict[str, str]:
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {"n": _number, "score": _score, "dimension": DIMENSIONS_ES.__getitem__, "pretty": _pretty,
@@ -211,12 +211,12 @@ def _pages(told: Mapping[str, Any]) -> dict[str, str]:
     names = {"index.html": "director", "puntajes.html": "scores", "reglas.html": "rules", "cuarentena.html": "quarantine",
              "conciliacion.html": "reconciliation", "fuentes.html": "sources"}  # fmt: skip
     pages = {
-        path: environment.get_template(f"{name}.html.j2").render(**told, root="", here=path)
+        path: environment.get_template(f"{name}.html.j2").render(**reported, root="", here=path)
         for path, name in names.items()
     }
     table_page = environment.get_template("table.html.j2")
-    for table in told["tables"]:
-        pages[page_of(table["name"])] = table_page.render(**told, table=table, root="../", here="reglas.html")
+    for table in reported["tables"]:
+        pages[page_of(table["name"])] = table_page.render(**reported, table=table, root="../", here="reglas.html")
     return pages
 
 

@@ -25,7 +25,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def write_report(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write index.html."""
     figures = read_figures(con)
-    told = totals(con)
+    reported = totals(con)
     data: dict[str, Any] = {
         name: figure.rows for name, figure in figures.items() if name not in {"budget", "changes", "sources"}
     }
@@ -37,9 +37,9 @@ def write_report(con: duckdb.DuckDBPyConnection, release: Release, folder: Path)
     html = environment.get_template("report.html.j2").render(
         release=release,
         figures=figures,
-        totals=told,
+        totals=reported,
         data=_embedded(data),
-        specifications=_embedded(specifications(_descriptions(figures, told))),
+        specifications=_embedded(specifications(_descriptions(figures, reported))),
         columns=_embedded({n: [[c.name, c.es, c.en] for c in f.columns] for n, f in figures.items()}),
         tables=_embedded({n: f.rows for n, f in figures.items() if n not in data}),
         bundle=Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")),  # noqa: S704 - a library's code
@@ -88,7 +88,7 @@ def said(value: Any) -> tuple[str, str]:
     return TERMS.get(value, (str(value), str(value)))
 
 
-def _descriptions(figures: dict[str, Figure], told: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def _descriptions(figures: dict[str, Figure], reported: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """One sentence a chart for who cannot see it, with the figures that matter; the table below the chart has them all."""
     first = figures["targets"].rows[-1] if figures["targets"].rows else {}
     most = figures["departments"].rows[0] if figures["departments"].rows else {}
@@ -100,8 +100,8 @@ def _descriptions(figures: dict[str, Figure], told: dict[str, Any]) -> dict[str,
             f"Bars by target: declared, gross and net. {first.get('target_name_en')}: {first.get('net_ha') or 0:,.0f} net ha, {first.get('progress_pct') or 0:.2f} % of the target.",
         ),
         "years": (
-            f"Barras por año: hectáreas netas acumuladas, hasta {told['net_ha'] or 0:,.0f} ha.",
-            f"Bars by year: cumulative net hectares, up to {told['net_ha'] or 0:,.0f} ha.",
+            f"Barras por año: hectáreas netas acumuladas, hasta {reported['net_ha'] or 0:,.0f} ha.",
+            f"Bars by year: cumulative net hectares, up to {reported['net_ha'] or 0:,.0f} ha.",
         ),
         "map": (
             f"Mapa: hectáreas netas por departamento; el mayor es {most.get('department_name')} con {most.get('net_ha') or 0:,.0f} ha. Un punto es una iniciativa.",

@@ -50,9 +50,9 @@ class DroppedFiles:
             return folder
         if folder is not None:
             return folder if re.fullmatch(r"\d{4}", folder) else None
-        told = _first_value(path, layer.partition_column) if layer.partition_column else None
+        reported = _first_value(path, layer.partition_column) if layer.partition_column else None
         named = set(re.findall(r"(?<!\d)(?:19|20)\d{2}(?!\d)", path.stem))
-        return told or (named.pop() if len(named) == 1 else None)
+        return reported or (named.pop() if len(named) == 1 else None)
 
 
 def _first_value(path: Path, column: str) -> str | None:

@@ -128,7 +128,7 @@ class Extraction:
         now = dt.datetime.now(dt.UTC)
         if not parts or any(is_due(self.store, layer, part, now) for part in parts):
             return []
-        return [Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None, is_asked=False) for p in parts]
+        return [Refreshed(layer, p, self._last_good(layer, p), is_new=False, error=None, is_asked=False) for p in parts]
 
     def _job(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
         if waiting := self._waits(layer, partition):
@@ -150,11 +150,13 @@ class Extraction:
                     "%s: the folders %s are institutions of their own; are they one?", layer.source, " and ".join(names)
                 )
             self._withdraw(layer, {*known} - {*parts})
-            stand = [
-                Refreshed(layer, p, self._standing(layer, p), is_new=False, error=None) for p in known if p not in parts
+            kept_parts = [
+                Refreshed(layer, p, self._last_good(layer, p), is_new=False, error=None)
+                for p in known
+                if p not in parts
             ]
             with ThreadPoolExecutor(max_workers=min(_FILES_AT_ONCE, os.cpu_count() or 1)) as pool:
-                return [*stand, *pool.map(lambda part: self.refresh(layer, part), parts)]
+                return [*kept_parts, *pool.map(lambda part: self.refresh(layer, part), parts)]
         return [self.refresh(layer, part) for part in sorted({*parts, *known, *self.dropped.partitions(layer)})]
 
     def by_hand(self, layer: SourceLayer) -> set[str | None]:
@@ -175,8 +177,8 @@ class Extraction:
         """Take back what files delivered that have left their folder and lie among those to withdraw, or whose name here has changed."""
         for name, path in self.inbox.submissions().items():
             former = plain_name(path.parent.name, path.name)
-            standing = self.store.current(layer.source, former) if former in gone else None
-            if standing and standing.parameters.get(FILE) == path.name:  # not another file that shared the name
+            last_good = self.store.current(layer.source, former) if former in gone else None
+            if last_good and last_good.parameters.get(FILE) == path.name:  # not another file that shared the name
                 self.store.withdraw(layer.source, former, f"its file is read as {name} now")
         for partition, path in self.inbox.withdrawals().items():
             if partition in gone and not self.store.is_withdrawn(layer.source, partition):
@@ -200,12 +202,12 @@ class Extraction:
         try:
             manifest, is_new = self._read(layer, partition)
         except (SourceError, *_ODD_ANSWERS) as caught:
-            standing = self._standing(layer, partition)
-            if standing is None or not standing.is_dropped:
+            last_good = self._last_good(layer, partition)
+            if last_good is None or not last_good.is_dropped:
                 failed = self._failed(layer, partition, caught)
                 return replace(failed, error=refused or failed.error)
-            logger.warning("%s: the file %s serves: %s", layer.source, standing.parameters[DROPPED], caught)
-            return Refreshed(layer, partition, standing, was_taken, refused)
+            logger.warning("%s: the file %s serves: %s", layer.source, last_good.parameters[DROPPED], caught)
+            return Refreshed(layer, partition, last_good, was_taken, refused)
         return Refreshed(layer, partition, manifest, was_taken or is_new, refused)
 
     def _take_dropped(self, layer: SourceLayer, partition: str | None) -> bool:
@@ -234,9 +236,9 @@ class Extraction:
             logger.error("%s: unforeseen answer", layer.source, exc_info=caught)
             error = UnreadableAnswer(layer.source, caught)
         self.store.failed(layer.source, partition, error)
-        return Refreshed(layer, partition, self._standing(layer, partition), is_new=False, error=error)
+        return Refreshed(layer, partition, self._last_good(layer, partition), is_new=False, error=error)
 
-    def _standing(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
+    def _last_good(self, layer: SourceLayer, partition: str | None) -> Manifest | None:
         """The last good snapshot, with its raw Parquet in place."""
         current = self.store.current(layer.source, partition)
         while current:
@@ -249,7 +251,7 @@ class Extraction:
                     current.snapshot_id,
                     damaged,
                 )
-                current = self.store.condemn(layer.source, partition, current, damaged)
+                current = self.store.mark_corrupt(layer.source, partition, current, damaged)
             else:
                 break
         return current
@@ -275,7 +277,7 @@ class Extraction:
         return False
 
     def _read(self, layer: SourceLayer, partition: str | None) -> tuple[Manifest, bool]:
-        current = self._standing(layer, partition)
+        current = self._last_good(layer, partition)
         asked = self.store.of_server(layer.source, partition)
         known = asked if asked and self.store.has_bodies(asked) else None  # without its bytes: ask for all of it
         with self._drafted() as draft:
@@ -327,8 +329,8 @@ class Extraction:
         if not layer.is_by_fiscal_year or partition is None:
             return
         for other in self.store.partitions(layer.source):
-            standing = self.store.current(layer.source, other) if other != partition else None
-            if standing and [p.sha256 for p in standing.parts] == [p.sha256 for p in draft.parts]:
+            last_good = self.store.current(layer.source, other) if other != partition else None
+            if last_good and [p.sha256 for p in last_good.parts] == [p.sha256 for p in draft.parts]:
                 raise SameAsAnother(layer.source, partition, other)
 
     # -- raw ---------------------------------------------------------------------------------------

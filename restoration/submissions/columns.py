@@ -72,8 +72,8 @@ def _points(frame: pl.DataFrame) -> pl.Series:
         pl.col(c).str.strip_chars().str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
         for c in ("longitud", "latitud")
     )
-    made = [
+    created = [
         wkb if wkb is not None else None if lon is None or lat is None else shapely.to_wkb(shapely.Point(lon, lat))
         for wkb, lon, lat in zip(frame["geometry"], numbers["longitud"], numbers["latitud"], strict=True)
     ]
-    return pl.Series("geometry", made, dtype=pl.Binary)
+    return pl.Series("geometry", created, dtype=pl.Binary)

@@ -140,7 +140,7 @@ _STILL_THERE: Lines = [
     ("Resultado", "No se retiró nada: el archivo sigue en la carpeta de la institución."),
     ("Qué hacer", "Para retirarlo, quítelo primero de esa carpeta y deje este aquí. Si quiere que siga en pie, borre este."),
 ]  # fmt: skip
-_NEVER_CAME: Lines = [
+_NEVER_RECEIVED: Lines = [
     ("Resultado", "No se retiró nada: nunca se entregó un archivo de este nombre."),
     ("Qué hacer", "Revise el nombre y la carpeta: deben ser los de la entrega."),
 ]
@@ -149,9 +149,9 @@ _NEVER_CAME: Lines = [
 def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
     """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission."""
     state_path = inbox.folder / _STATE
-    before = _told_before(state_path)
+    before = _reported_before(state_path)
     answered = dict(before)
-    came: dict[str, dict[str, int]] = {}
+    received: dict[str, dict[str, int]] = {}
     with duckdb.connect(str(published), read_only=True) as con:
         delivered = inbox.submissions()
         for submission, path in delivered.items():
@@ -162,22 +162,24 @@ def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
             accepted, rejected = _judged(rows)
             values, wrong_values = _judged(con.execute(_INDICATORS, {"submission": submission}).pl())
             rejected = pl.concat([rejected, wrong_values])
-            came[submission] = {"accepted": accepted.height, "rejected": rejected.height}
+            received[submission] = {"accepted": accepted.height, "rejected": rejected.height}
             facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json(), str(values.height)]
             lines = _summary(path.name, status[0], str(status[2]), accepted.height, rejected.height, values.height)
             _answer(answered, submission, facts, path, lines, {"Aceptadas": accepted, "Por corregir": rejected})
         for submission, path in inbox.withdrawals().items():
-            if told := _withdrawn(con, submission, is_there=submission in delivered):
-                facts = [path.name, *(f"{label}\0{text}" for label, text in told)]
-                _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *told], {})
-                if told[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
+            if reported := _withdrawn(con, submission, is_there=submission in delivered):
+                facts = [path.name, *(f"{label}\0{text}" for label, text in reported)]
+                _answer(
+                    answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *reported], {}
+                )
+                if reported[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
                     remove_file(answer_path(path.parent.parent / path.name))
     if answered != before:
         replace_file(state_path, json.dumps(answered, indent=1).encode())
-    return came
+    return received
 
 
-def _told_before(path: Path) -> dict[str, str]:
+def _reported_before(path: Path) -> dict[str, str]:
     """What the last answers said; nothing where that cannot be read: then each is written again."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -213,7 +215,7 @@ def _withdrawn(con: duckdb.DuckDBPyConnection, submission: str, *, is_there: boo
         return _STILL_THERE
     row = con.execute(_WITHDRAWN, {"submission": submission}).fetchone()
     if row is None:
-        return _NEVER_CAME
+        return _NEVER_RECEIVED
     is_withdrawn, rows, declared, drawn, net = row
     if not is_withdrawn:
         return []
@@ -241,10 +243,10 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     meanings = {r.rule_id: r.reason_es for name in _CONTRACTS for r in read_contract(name).rules}
     accepted = rows.filter(pl.col("iniciativa").is_not_null()).drop("reasons", "hoja")
     if "warnings" in accepted.columns:
-        told = pl.Series(
+        reported = pl.Series(
             "por_mejorar", [_to_improve(w, meanings) for w in accepted["warnings"].to_list()], dtype=pl.String
         )
-        accepted = accepted.drop("warnings").with_columns(told)
+        accepted = accepted.drop("warnings").with_columns(reported)
     said = []
     for row in rows.filter(pl.col("iniciativa").is_null()).iter_rows(named=True):
         reasons = row["reasons"] or []
@@ -297,9 +299,9 @@ def _workbook(lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> bytes:
     written = io.BytesIO()
     with xlsxwriter.Workbook(
         written, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    ) as book:
-        bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
-        sheet = book.add_worksheet("Resumen")
+    ) as workbook:
+        bold, wrap = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
+        sheet = workbook.add_worksheet("Resumen")
         sheet.set_column(0, 0, 34)
         sheet.set_column(1, 1, 90, wrap)
         for number, (label, value) in enumerate(lines):
@@ -308,7 +310,7 @@ def _workbook(lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> bytes:
         for title, frame in sheets.items():
             widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520, "por_mejorar": 520}
             frame.write_excel(
-                book, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
+                workbook, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
                 column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer", "por_mejorar"}},
             )  # fmt: skip
     return written.getvalue()

@@ -34,14 +34,14 @@ _NOTES = (
 def write_template(path: Path) -> Path:
     """Write the workbook: the sheets to fill in, the help, the lists behind the drop-downs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with xlsxwriter.Workbook(str(path)) as book:
+    with xlsxwriter.Workbook(str(path)) as workbook:
         contracts = {sheet: read_contract(name) for sheet, name in SHEETS.items()}
-        forms = {sheet: book.add_worksheet(sheet) for sheet in contracts}
-        guide, lists = book.add_worksheet("Ayuda"), book.add_worksheet("Listas")
+        forms = {sheet: workbook.add_worksheet(sheet) for sheet in contracts}
+        guide, lists = workbook.add_worksheet("Ayuda"), workbook.add_worksheet("Listas")
         places = _write_lists(lists, [f for c in contracts.values() for f in c.form if f.choices])
         for sheet, contract in contracts.items():
-            _write_form(book, forms[sheet], contract.form, places)
-        _write_guide(book, guide, contracts)
+            _write_form(workbook, forms[sheet], contract.form, places)
+        _write_guide(workbook, guide, contracts)
     return path
 
 
@@ -66,13 +66,13 @@ def _write_lists(sheet: Any, fields: Sequence[Field]) -> dict[str, str]:
     return places
 
 
-def _write_form(book: Any, sheet: Any, fields: Sequence[Field], places: dict[str, str]) -> None:
+def _write_form(workbook: Any, sheet: Any, fields: Sequence[Field], places: dict[str, str]) -> None:
     head = {
-        "required": book.add_format({"bold": True, "bg_color": "#A9D08E", "border": 1}),
-        "conditional": book.add_format({"bold": True, "bg_color": "#C6E0B4", "border": 1}),
-        "optional": book.add_format({"bold": True, "bg_color": "#E2EFDA", "border": 1}),
+        "required": workbook.add_format({"bold": True, "bg_color": "#A9D08E", "border": 1}),
+        "conditional": workbook.add_format({"bold": True, "bg_color": "#C6E0B4", "border": 1}),
+        "optional": workbook.add_format({"bold": True, "bg_color": "#E2EFDA", "border": 1}),
     }
-    text = book.add_format({"num_format": "@"})  # so that a spreadsheet eats no leading zero of a ubigeo
+    text = workbook.add_format({"num_format": "@"})  # so that a spreadsheet eats no leading zero of a ubigeo
     sheet.freeze_panes(1, 1)
     for column, field in enumerate(fields):
         name = str(field.form_name)
@@ -95,9 +95,9 @@ def _must(field: Field) -> str:
     return f"Sí, si {field.when_es}" if field.requirement == "conditional" else _MUST[field.requirement]
 
 
-def _write_guide(book: Any, sheet: Any, contracts: dict[str, Contract]) -> None:
-    head = book.add_format({"bold": True, "bg_color": "#E2EFDA", "border": 1})
-    bold, wrap = book.add_format({"bold": True}), book.add_format({"text_wrap": True, "valign": "top"})
+def _write_guide(workbook: Any, sheet: Any, contracts: dict[str, Contract]) -> None:
+    head = workbook.add_format({"bold": True, "bg_color": "#E2EFDA", "border": 1})
+    bold, wrap = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
     for column, width in enumerate((14, 20, 80, 12, 34, 44)):
         sheet.set_column(column, column, width, wrap)
     sheet.write_row(0, 0, ["Hoja", "Columna", "Qué se escribe", "Unidad", "Ejemplo", "¿Obligatoria?"], head)

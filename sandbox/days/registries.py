@@ -132,11 +132,11 @@ def change_status(country: Country) -> list[str]:
         initiative.status = _NEXT[initiative.status]
         if initiative.status == "post_completion":
             initiative.end = max(country.date, initiative.start + dt.timedelta(days=1))
-        _tell_status(country, initiative)
+        _report_status(country, initiative)
     return keys
 
 
-def _tell_status(country: Country, initiative: Initiative) -> None:
+def _report_status(country: Country, initiative: Initiative) -> None:
     ends = {"FEC_FIN": epoch_ms(initiative.end)} if initiative.end else {}
     if record := country.record_of(initiative.key, "minam"):
         for layer in LAYERS_OF["minam"]:

@@ -108,13 +108,15 @@ class LayerData:
     @cached_property
     def shapes(self) -> Any:
         """Geometries in row order, EPSG:4326; those that are no polygon are missing, as in a spatial index."""
-        made = []
+        created = []
         for text in self.geometries:
             try:
-                made.append(shapely.from_geojson(json.dumps(_geojson_geometry(orjson.loads(text)))) if text else None)
+                created.append(
+                    shapely.from_geojson(json.dumps(_geojson_geometry(orjson.loads(text)))) if text else None
+                )
             except (ValueError, shapely.errors.ShapelyError):
-                made.append(None)
-        return np.array(made, dtype=object)
+                created.append(None)
+        return np.array(created, dtype=object)
 
     def touching(self, parameters: dict[str, str], ids: list[int] | None) -> list[int]:
         """Object ids of features that an envelope in `inSR` touches."""

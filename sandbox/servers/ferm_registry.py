@@ -75,9 +75,9 @@ def _problem(project: Any) -> str | None:
         if not shape.is_valid:
             return f"invalid polygon: {shapely.is_valid_reason(shape)}"
         flat = transform(_TO_EQUAL_AREA, shape)
-        told = feature["properties"].get("area")
-        if not isinstance(told, int | float) or abs(flat.area / 10_000 - told) > 0.001 * told:
-            return f"area {told} is not what the polygon measures ({flat.area / 10_000:.4f} ha)"
+        reported = feature["properties"].get("area")
+        if not isinstance(reported, int | float) or abs(flat.area / 10_000 - reported) > 0.001 * reported:
+            return f"area {reported} is not what the polygon measures ({flat.area / 10_000:.4f} ha)"
         shapes.append(flat)
     for index, first in enumerate(shapes):
         if any(first.intersection(other).area > 1 for other in shapes[index + 1 :]):

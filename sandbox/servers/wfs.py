@@ -127,7 +127,7 @@ _NAMESPACES = 'xmlns="http://www.opengis.net/wfs/2.0" xmlns:wfs="http://www.open
 def _flipped(geometry: Any) -> Any:
     """Coordinates with latitude first, as the urn form of EPSG:4326 demands."""
 
-    def turn(value: Any) -> Any:
-        return [value[1], value[0]] if isinstance(value[0], float | int) else [turn(v) for v in value]
+    def swapped(value: Any) -> Any:
+        return [value[1], value[0]] if isinstance(value[0], float | int) else [swapped(v) for v in value]
 
-    return geometry | {"coordinates": turn(geometry["coordinates"])}
+    return geometry | {"coordinates": swapped(geometry["coordinates"])}

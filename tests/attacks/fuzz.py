@@ -38,7 +38,7 @@ def originals(folder: Path) -> dict[str, bytes]:
         {"codigo": ["A-1", "A-2"], "nombre": ["Bofedal de Acora", "Queñual ñ"], "superficie_ha": ["12.5", "8"]},
         geometry=[square, shapely.MultiPolygon([square, shapely.box(-71, -16, -70.9, -15.9)])], crs=4326,
     )  # fmt: skip
-    made: dict[str, bytes] = {}
+    created: dict[str, bytes] = {}
     for name, driver in (
         ("x.geojson", "GeoJSON"),
         ("x.gpkg", "GPKG"),
@@ -47,28 +47,28 @@ def originals(folder: Path) -> dict[str, bytes]:
         ("x.shp", "ESRI Shapefile"),
     ):
         rows.to_file(folder / name, driver=driver)
-        made[name] = (folder / name).read_bytes()
-    made["x.json"] = made["x.geojson"]
-    made["x.kmz"] = zipped({"doc.kml": made["x.kml"]})
-    made["x.geojson.zip"] = zipped({"capa/x.geojson": made["x.geojson"]})
-    made["x.shp.zip"] = zipped(
+        created[name] = (folder / name).read_bytes()
+    created["x.json"] = created["x.geojson"]
+    created["x.kmz"] = zipped({"doc.kml": created["x.kml"]})
+    created["x.geojson.zip"] = zipped({"capa/x.geojson": created["x.geojson"]})
+    created["x.shp.zip"] = zipped(
         {
             p.name: p.read_bytes()
             for p in sorted(folder.glob("x.*"))
             if p.suffix in {".shp", ".dbf", ".shx", ".prj", ".cpg"}
         }
     )
-    book, written = openpyxl.Workbook(), io.BytesIO()
+    workbook, written = openpyxl.Workbook(), io.BytesIO()
     for row in (
         ["codigo", "nombre", "longitud", "latitud"],
         ["A-1", "Bofedal", -70.0, -15.8],
         ["A-2", "Queñual", -70.1, -15.9],
     ):
-        book.active.append(row)
-    book.save(written)
-    made["x.xlsx"] = written.getvalue()
-    made["x.csv"] = "codigo;nombre;longitud;latitud\nA-1;Bofedal ñ;-70,0;-15,8\n".encode("cp1252")
-    return {name: made[name] for name in FORMATS}
+        workbook.active.append(row)
+    workbook.save(written)
+    created["x.xlsx"] = written.getvalue()
+    created["x.csv"] = "codigo;nombre;longitud;latitud\nA-1;Bofedal ñ;-70,0;-15,8\n".encode("cp1252")
+    return {name: created[name] for name in FORMATS}
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -107,16 +107,16 @@ def case(seed: int, honest: dict[str, bytes]) -> tuple[str, str, str]:
     began = time.monotonic()
     try:
         rows = CAGE.read(reader, "submissions.areas", body, file, LIMITS, *options)
-        came, words = ("read", "") if isinstance(rows, pl.DataFrame) else ("FINDING no table", repr(rows))
+        received, words = ("read", "") if isinstance(rows, pl.DataFrame) else ("FINDING no table", repr(rows))
     except SourceError as error:
-        came, words = type(error).__name__, str(error)
+        received, words = type(error).__name__, str(error)
         if len(words) < 20 or "Traceback" in words:
-            came = "FINDING says nothing"
+            received = "FINDING says nothing"
     except Exception as error:  # noqa: BLE001 - that is what is looked for
-        came, words = f"FINDING {type(error).__name__}", str(error)
+        received, words = f"FINDING {type(error).__name__}", str(error)
     if time.monotonic() - began > LIMITS.seconds + GRACE_SECONDS:
-        came = "FINDING late"
-    return name, came, words
+        received = "FINDING late"
+    return name, received, words
 
 
 def main() -> int:
@@ -127,18 +127,18 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         honest = originals(Path(folder))
-    came: Counter[tuple[str, str]] = Counter()
+    received: Counter[tuple[str, str]] = Counter()
     until, seed = time.monotonic() + 60 * arguments.minutes, arguments.seed
     while time.monotonic() < until:
         name, outcome, words = case(seed, honest)
-        came[name, f"{outcome}, the reader ended" if "ended the reader" in words else outcome] += 1
+        received[name, f"{outcome}, the reader ended" if "ended the reader" in words else outcome] += 1
         if outcome.startswith("FINDING"):
             print(f"{seed}: {name}: {outcome}: {words[:300]}", flush=True)
         seed += 1
-    print(f"{came.total():,} files, seeds {arguments.seed} to {seed - 1}")
-    for (name, outcome), count in sorted(came.items()):
+    print(f"{received.total():,} files, seeds {arguments.seed} to {seed - 1}")
+    for (name, outcome), count in sorted(received.items()):
         print(f"| {name} | {outcome} | {count:,} |")
-    return 1 if any(outcome.startswith("FINDING") for _, outcome in came) else 0
+    return 1 if any(outcome.startswith("FINDING") for _, outcome in received) else 0
 
 
 if __name__ == "__main__":

@@ -123,10 +123,10 @@ def test_a_file_is_read_as_what_its_name_says_or_not_at_all(outside: Outside, su
                 archive.writestr(inner, text)
             body = packed.getvalue()
         try:
-            told = repr(read(f"x{suffix}", body).rows())
+            reported = repr(read(f"x{suffix}", body).rows())
         except (BrokenFile, UnexpectedFormat, UnsafeXml) as error:
-            told = str(error)
-        assert SECRET not in told, kind
+            reported = str(error)
+        assert SECRET not in reported, kind
 
 
 def test_the_reader_sees_no_file_no_setting_and_no_network(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +170,9 @@ def children(pid: int) -> list[str]:
 
 def far_cell() -> bytes:
     """A workbook of one kilobyte whose used range has 17 thousand million cells."""
-    book, body = openpyxl.Workbook(), io.BytesIO()
-    book.active["A1"], book.active["XFD1048576"] = "codigo", "x"
-    book.save(body)
+    workbook, body = openpyxl.Workbook(), io.BytesIO()
+    workbook.active["A1"], workbook.active["XFD1048576"] = "codigo", "x"
+    workbook.save(body)
     return body.getvalue()
 
 
@@ -295,10 +295,10 @@ def test_bad_files_beside_a_good_one_cost_themselves_alone(
     for name, body in bad.items():
         (folder / name).write_bytes(body)
     os.mkfifo(folder / "tubo.geojson")
-    came = refreshed(inbox, layers, quick_http)
-    assert came.pop("ong_tierra--honesto.geojson").error is None
-    assert set(came) == {f"ong_tierra--{name}" for name in bad}
-    failed = {name: r.error for name, r in came.items() if r.error is not None}
+    received = refreshed(inbox, layers, quick_http)
+    assert received.pop("ong_tierra--honesto.geojson").error is None
+    assert set(received) == {f"ong_tierra--{name}" for name in bad}
+    failed = {name: r.error for name, r in received.items() if r.error is not None}
     assert set(failed) >= {f"ong_tierra--{n}" for n in bad if n not in {"hondo.geojson"}}
     assert all(SECRET not in str(error) for error in failed.values())
 
@@ -309,10 +309,10 @@ def test_bad_files_beside_a_good_one_cost_themselves_alone(
 )  # fmt: skip
 def test_a_file_of_any_name_is_read(inbox: Path, layers: dict[str, SourceLayer], quick_http: Http, name: str) -> None:
     (inbox / "ong_tierra" / "honesto.geojson").rename(inbox / "ong_tierra" / name)
-    (came,) = refreshed(inbox, layers, quick_http).values()
-    assert came.error is None
-    assert came.manifest is not None
-    assert came.manifest.rows == 1
+    (received,) = refreshed(inbox, layers, quick_http).values()
+    assert received.error is None
+    assert received.manifest is not None
+    assert received.manifest.rows == 1
 
 
 def test_no_two_files_share_a_name(
@@ -321,9 +321,9 @@ def test_no_two_files_share_a_name(
     for path in ("ong_tierra/Mi archivo.geojson", "ong_tierra/mi-archivo.geojson", "ONG_Tierra/honesto.geojson"):
         (inbox / path).parent.mkdir(exist_ok=True)
         (inbox / path).write_text(HONEST)
-    came = refreshed(inbox, layers, quick_http)
-    assert len(came) == 4
-    assert all(r.error is None and r.manifest and r.manifest.rows == 1 for r in came.values())
+    received = refreshed(inbox, layers, quick_http)
+    assert len(received) == 4
+    assert all(r.error is None and r.manifest and r.manifest.rows == 1 for r in received.values())
     assert Inbox(inbox).alike() == [["ONG_Tierra", "ong_tierra"]]
     assert "ONG_Tierra and ong_tierra are institutions of their own" in caplog.text
 
@@ -336,8 +336,8 @@ def test_a_file_whose_name_here_changed_is_not_counted_twice(
     with monkeypatch.context() as before:
         before.setattr("resources.inbox._partition", lambda folder, file: "ong_tierra--mi-archivo.geojson")
         assert set(refreshed(inbox, layers, quick_http)) == {"ong_tierra--mi-archivo.geojson"}
-    came = refreshed(inbox, layers, quick_http)
-    assert [r.manifest is not None for r in came.values()].count(True) == 1
+    received = refreshed(inbox, layers, quick_http)
+    assert [r.manifest is not None for r in received.values()].count(True) == 1
     store = SnapshotStore(inbox.parent / "snapshots")
     assert store.is_withdrawn("submissions.areas", "ong_tierra--mi-archivo.geojson")
 
@@ -351,9 +351,9 @@ def test_a_delivery_that_stands_is_not_taken_for_another_of_a_similar_name(
     refreshed(inbox, layers, quick_http)
     (folder / "mi-archivo.geojson").unlink()
     (folder / "Mi archivo.geojson").write_text(HONEST)
-    came = refreshed(inbox, layers, quick_http)
-    assert len(came) == 2
-    assert all(r.manifest is not None for r in came.values())
+    received = refreshed(inbox, layers, quick_http)
+    assert len(received) == 2
+    assert all(r.manifest is not None for r in received.values())
 
 
 def test_folders_of_synchronisers_are_no_institutions(inbox: Path) -> None:
@@ -392,5 +392,5 @@ def test_disturbed_files_of_every_format_are_read_or_refused_with_a_reason(tmp_p
     for name, body in honest.items():
         file = name.replace(".shp.zip", ".zip").replace(".geojson.zip", ".zip")
         assert read(file, body).height > 0, f"{name} is read when nobody disturbs it"
-    came = [case(seed, honest) for seed in range(30)]
-    assert [told for told in came if told[1].startswith("FINDING")] == []
+    received = [case(seed, honest) for seed in range(30)]
+    assert [reported for reported in received if reported[1].startswith("FINDING")] == []

@@ -89,15 +89,15 @@ def test_the_other_institutions_rows_are_published(attacked: Attacked) -> None:
 
 
 def test_each_bad_file_has_a_reason_and_nothing_of_the_machine_is_published(attacked: Attacked) -> None:
-    told = dict(
+    reported = dict(
         attacked.pipeline.query(
             "select partition, last_error from quality.source_status where source = 'submissions.areas' and last_error is not null"
         )
     )
     for name, path in attacked.inbox.submissions().items():
         if path.name in attacked.bad:
-            assert told[name], name
-    assert SECRET not in str(told)
+            assert reported[name], name
+    assert SECRET not in str(reported)
     for table in ("core.initiatives", "core.areas", "staging.stg_submissions__features"):
         assert attacked.pipeline.query(f"select count(*) from {table} as t where contains(t::varchar, ?)", SECRET) == [
             (0,)

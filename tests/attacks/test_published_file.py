@@ -42,12 +42,12 @@ def net(path: Path) -> float:
 
 def test_the_log_of_a_writer_that_died_is_set_aside(files: WarehouseFiles, good_night: Pipeline) -> None:
     assert net(files.published) > 1e9, "so it would be"
-    told = files.mend()
-    assert told
-    assert "restauracion.duckdb.wal" in told
+    reported = files.repair()
+    assert reported
+    assert "restauracion.duckdb.wal" in reported
     assert net(files.published) == net(good_night.published)
     assert files.damage(files.published) is None
-    assert files.mend() is None
+    assert files.repair() is None
 
 
 def test_a_release_published_beside_such_a_log_opens(files: WarehouseFiles, good_night: Pipeline) -> None:

@@ -45,9 +45,9 @@ def test_extraction_brings_what_gdal_brings(data_dir: Path) -> None:
 
 def test_files_hold_the_lines_that_duckdb_counts(data_dir: Path) -> None:
     printed = benchmark(data_dir, "files", "--rows", 20_000, "--scales", SMALL)
-    made = re.search(r"wide budget file: ([\d,]+) rows", printed)
-    assert made, printed
-    assert f"of {made[1]} lines" in printed
+    created = re.search(r"wide budget file: ([\d,]+) rows", printed)
+    assert created, printed
+    assert f"of {created[1]} lines" in printed
     assert "DuckDB counting the rows" in printed
 
 

@@ -90,10 +90,10 @@ def test_charts_and_tables_say_what_the_warehouse_says(browser: Browser, report:
     for name, declared, gross, target_net in good_night.query(
         "select target_name_es, declared_ha, gross_ha, net_ha from marts.progress_to_targets where is_latest"
     ):
-        told = sorted(
+        reported = sorted(
             float(re.search(r"hectáreas: ([-\d.e,]+)", bar)[1].replace(",", "")) for bar in bars if name in bar
         )  # type: ignore[index]
-        assert told == pytest.approx(sorted([declared, gross, target_net]), abs=0.5), name
+        assert reported == pytest.approx(sorted([declared, gross, target_net]), abs=0.5), name
     page.locator("#metas details summary").first.click()
     assert f"{net:,.1f}" in page.inner_text("#table-targets")
     spent = good_night.query(

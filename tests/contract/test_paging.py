@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from resources import arcgis
 from resources.arcgis import ArcGIS
-from resources.arcgis_pages import ByIds, ByLastId, ByOffset, ByQuadrants, Way
+from resources.arcgis_pages import ByIds, ByLastId, ByOffset, ByQuadrants, PagingStrategy
 from resources.errors import EmptyAnswer, ServiceFault, ShortAnswer
 from resources.http import HostPolicy, Http
 from resources.snapshots import Draft, SnapshotStore
@@ -56,12 +56,16 @@ def refusing(*names: str) -> Callable[[Request, Response], Response]:
 
 @pytest.mark.parametrize("way", [ByOffset(), ByLastId(), ByIds(), ByQuadrants()], ids=lambda way: way.name)
 def test_each_way_alone_brings_every_feature_once(
-    servers: SandboxServers, layers: dict[str, SourceLayer], tmp_path: Path, way: Way, monkeypatch: pytest.MonkeyPatch
+    servers: SandboxServers,
+    layers: dict[str, SourceLayer],
+    tmp_path: Path,
+    way: PagingStrategy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = SnapshotStore(tmp_path)
     whole, alone = store.draft(), store.draft()
     rows = read(servers, layers[ECOSYSTEMS], whole)
-    monkeypatch.setattr(arcgis, "rungs", lambda _: [way])
+    monkeypatch.setattr(arcgis, "paging_strategies", lambda _: [way])
     assert read(servers, layers[ECOSYSTEMS], alone).sort("OBJECTID").equals(rows.sort("OBJECTID"))
     assert alone.snapshot_id == whole.snapshot_id, (
         "the same features are the same snapshot, whatever pages they came in"

@@ -76,11 +76,11 @@ def test_an_opt_out_is_loud_and_marks_what_came_by_it(
     with TlsServer(Serfor(world)) as url, caplog.at_level(logging.WARNING):
         http = Http(hosts={SERFOR: url}, attempts=1, insecure_hosts=frozenset({SERFOR}))
         store = SnapshotStore(tmp_path / "snapshots")
-        came = Extraction(http, store, Lake(tmp_path / "lake")).refresh(layer)
-    assert came.error is None
+        received = Extraction(http, store, Lake(tmp_path / "lake")).refresh(layer)
+    assert received.error is None
     assert f"TLS IS NOT VERIFIED for {SERFOR}" in caplog.text
-    assert came.manifest is not None
-    assert came.manifest.tls_verified is False
+    assert received.manifest is not None
+    assert received.manifest.tls_verified is False
 
 
 def ask_for_token(request: Request, answer):  # type: ignore[no-untyped-def]

@@ -120,11 +120,11 @@ def test_gml_gives_the_same_features_as_geojson(
 
     servers.faults.by_path |= {"GetCapabilities": without_json, "startIndex": as_gml}
     other = SnapshotStore(tmp_path / "gml").draft()
-    came = pl.concat(read(servers, layer, other).frames(), how="diagonal").sort("ubigeo")
+    received = pl.concat(read(servers, layer, other).frames(), how="diagonal").sort("ubigeo")
     assert "gml" in other.parameters["outputFormat"]
-    assert came["ubigeo"].equals(right["ubigeo"])
-    assert came["distrito"].equals(right["distrito"])
-    one, two = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (came, right))
+    assert received["ubigeo"].equals(right["ubigeo"])
+    assert received["distrito"].equals(right["distrito"])
+    one, two = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (received, right))
     assert shapely.hausdorff_distance(one, two).max() < 1e-6
 
 

@@ -66,8 +66,8 @@ def square(row: Row, hectares: float, **values: Any) -> Row:
 
 
 def circle(row: Row, metres: float, corners: int) -> Row:
-    turns = [-2 * math.pi * i / corners for i in range(corners)]  # clockwise
-    return drawn(row, [(metres * math.cos(a), metres * math.sin(a)) for a in turns], math.pi * metres**2 / 10_000)
+    angles = [-2 * math.pi * i / corners for i in range(corners)]  # clockwise
+    return drawn(row, [(metres * math.cos(a), metres * math.sin(a)) for a in angles], math.pi * metres**2 / 10_000)
 
 
 def moved(row: Row, east: float) -> Row:
@@ -317,7 +317,7 @@ def good_indicator(number: int) -> Row:
 def _submit(path: Path) -> None:
     """A filled template: three good rows of each sheet and one a kind."""
     write_template(path)
-    book = openpyxl.load_workbook(path)
+    workbook = openpyxl.load_workbook(path)
     for sheet, place, good in (
         ("Iniciativas", "submission", good_submission),
         ("Indicadores", "indicator", good_indicator),
@@ -326,8 +326,8 @@ def _submit(path: Path) -> None:
         for number, kind in enumerate((k for k in KINDS if k.place == place), start=3):
             rows += [good(number)] if kind.is_added else []
             rows.append(kind.change(good(number)))
-        columns = {cell.value: cell.column for cell in book[sheet][1]}
+        columns = {cell.value: cell.column for cell in workbook[sheet][1]}
         for number, row in enumerate(rows, start=2):
             for name, value in row.items():
-                book[sheet].cell(number, columns[name], value)
-    book.save(path)
+                workbook[sheet].cell(number, columns[name], value)
+    workbook.save(path)

@@ -183,27 +183,27 @@ class BusyOnce:
     """429 with the seconds to wait, the first time; the times of the requests are kept."""
 
     def __init__(self, seconds: int) -> None:
-        self._seconds, self._told = seconds, False
+        self._seconds, self._reported = seconds, False
 
     def __call__(self, _request: Request, answer: Response) -> Response:
         """Refuse once."""
-        if self._told:
+        if self._reported:
             return answer
-        self._told = True
+        self._reported = True
         return Response(status_code=429, headers={"Retry-After": str(self._seconds)})
 
 
 def turned(_request: Request, answer: dict[str, Any]) -> dict[str, Any]:
     """Latitude where longitude belongs, in Esri JSON and in GeoJSON."""
 
-    def turn(value: Any) -> Any:
-        return [value[1], value[0]] if value and isinstance(value[0], float | int) else [turn(v) for v in value]
+    def swapped(value: Any) -> Any:
+        return [value[1], value[0]] if value and isinstance(value[0], float | int) else [swapped(v) for v in value]
 
     for feature in answer["features"]:
         shape = feature.get("geometry") or {}
         for key in ("rings", "coordinates"):
             if key in shape:
-                shape[key] = turn(shape[key])
+                shape[key] = swapped(shape[key])
     return answer
 
 
@@ -235,8 +235,8 @@ LOGIN = "<!DOCTYPE html><html><head><title>Iniciar sesión</title></head><body><
 def zip_with(name: str, content: bytes) -> bytes:
     """A zip archive of one member."""
     body = io.BytesIO()
-    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as book:
-        book.writestr(name, content)
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as workbook:
+        workbook.writestr(name, content)
     return body.getvalue()
 
 
@@ -360,9 +360,9 @@ ROWS = (
 
 def nights(rows: tuple[Row, ...] = ROWS) -> list[list[Row]]:
     """Rows put together so that those of one night do not touch one another."""
-    made: list[list[Row]] = []
+    created: list[list[Row]] = []
     for row in rows:
-        for night in made:
+        for night in created:
             if row.outcome != READS and any(r.outcome == READS for r in night):
                 continue
             if row.outcome == READS and any(r.outcome != READS for r in night):
@@ -371,5 +371,5 @@ def nights(rows: tuple[Row, ...] = ROWS) -> list[list[Row]]:
                 night.append(row)
                 break
         else:
-            made.append([row])
-    return made
+            created.append([row])
+    return created

@@ -39,13 +39,13 @@ def net(good_night: Pipeline) -> dict[str, BaseGeometry]:
     rows = good_night.query(
         "select area_id, st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' order by turn"
     )
-    made: dict[str, BaseGeometry] = {}
+    created: dict[str, BaseGeometry] = {}
     taken = shapely.Polygon()
     for area, wkb in rows:
         shape = equal_area(bytes(wkb))
-        made[area] = shape.difference(taken)
+        created[area] = shape.difference(taken)
         taken = taken.union(shape)
-    return made
+    return created
 
 
 def allocated(pipeline: Pipeline, *columns: str) -> dict[tuple[str, ...], float]:
@@ -172,10 +172,10 @@ def test_a_departments_net_hectares_are_those_of_an_independent_overlay(
     districts = layer(
         good_night, "select ubigeo[:2], st_aswkb(geometry) from core.admin_units where unit_level = 'district'"
     )
-    told = dict(good_night.query("select department_ubigeo, net_ha from marts.restoration_by_department"))
+    reported = dict(good_night.query("select department_ubigeo, net_ha from marts.restoration_by_department"))
     for department, shape in districts.items():
-        assert told[department] == pytest.approx(ground.intersection(shape).area / 10_000, abs=1e-3), department
-    assert sum(hectares > 0 for hectares in told.values()) > 15
+        assert reported[department] == pytest.approx(ground.intersection(shape).area / 10_000, abs=1e-3), department
+    assert sum(hectares > 0 for hectares in reported.values()) > 15
 
 
 def test_forest_does_not_hide_the_rest(good_night: Pipeline) -> None:

@@ -78,11 +78,11 @@ def test_a_renamed_layer_that_was_never_read_stops_only_what_needs_it(
     pipeline = make_pipeline(own_world, services=with_layer(SERVICES, RECOVERY, name="Otra cosa"))
     assert not pipeline.run()
     assert pipeline.last is not None
-    made = {e.asset_key.to_user_string() for e in pipeline.last.get_asset_materialization_events()}
-    assert "core_spending_monthly" in made
-    assert "stg_serfor__features" in made
-    assert "stg_minam__features" not in made
-    assert "core_initiatives" not in made
+    created = {e.asset_key.to_user_string() for e in pipeline.last.get_asset_materialization_events()}
+    assert "core_spending_monthly" in created
+    assert "stg_serfor__features" in created
+    assert "stg_minam__features" not in created
+    assert "core_initiatives" not in created
     assert not pipeline.published.exists()
 
 

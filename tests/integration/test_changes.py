@@ -155,9 +155,9 @@ def test_any_release_is_made_again_from_its_snapshots_with_no_network(two_releas
     for path in lake.rglob("*.parquet"):
         path.unlink()  # raw is made again from the stored bodies
     for release in releases:
-        came = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
-        assert came.differing_rows == {}
-        assert came.path != pipeline.published
+        received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
+        assert received.differing_rows == {}
+        assert received.path != pipeline.published
     first, second = (pipeline.settings.warehouse.releases / f"{r}.duckdb" for r in releases)
     assert differences(first, second), "the two releases differ, so that equality says something"
     assert digest(pipeline.published) == published, "the published file is not touched"

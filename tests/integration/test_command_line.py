@@ -147,6 +147,6 @@ def test_the_run_is_in_the_timeline_of_the_ui(
     finally:
         process.terminate()
         process.wait(timeout=30)
-    told = answer["data"]["runsOrError"]["results"]
+    reported = answer["data"]["runsOrError"]["results"]
     origin = {"repositoryName": "__repository__", "repositoryLocationName": "restauracion"}
-    assert {"jobName": "nightly", "status": "SUCCESS", "repositoryOrigin": origin} in told
+    assert {"jobName": "nightly", "status": "SUCCESS", "repositoryOrigin": origin} in reported

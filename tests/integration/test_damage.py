@@ -57,7 +57,7 @@ def test_with_no_release_left_a_damaged_file_stops_the_run(make_pipeline: MakePi
     assert not pipeline.publish()
     assert "put back a backup" in pipeline.errors()
     with pytest.raises(CorruptWarehouse):
-        WarehouseFiles(pipeline.data_dir / "warehouse").mend()
+        WarehouseFiles(pipeline.data_dir / "warehouse").repair()
 
 
 def test_a_half_written_lake_file_is_made_again_from_its_snapshot(make_pipeline: MakePipeline, world: World) -> None:
@@ -105,9 +105,9 @@ def test_with_snapshot_and_lake_damaged_and_the_server_down_the_snapshot_before_
     flip(store.blob_path(second.parts[0].sha256))
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
     assert pipeline.publish(), pipeline.errors()
-    standing = store.current(source)
-    assert standing is not None
-    assert standing.snapshot_id == first.snapshot_id
+    last_good = store.current(source)
+    assert last_good is not None
+    assert last_good.snapshot_id == first.snapshot_id
     assert "corrupt" in [attempt.outcome for attempt in store.attempts(source)]
     pipeline.servers.faults.by_path.clear()
     pipeline.run(["raw_ferm__initiatives"])

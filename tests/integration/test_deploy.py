@@ -165,8 +165,8 @@ def test_the_first_copy_of_a_month_is_whole_and_an_old_one_is_an_incident(good_n
     assert newest(backups) == dt.datetime.strptime(first.name, STAMP).replace(tzinfo=dt.UTC)
     assert backup_incident(backups) == backup_incident(None) == {}
     first = first.rename(backups / "2020-01-31T060000Z")
-    told = backup_incident(backups)["backup:old"]
-    assert "2020-01-31 06:00" in told.what
+    reported = backup_incident(backups)["backup:old"]
+    assert "2020-01-31 06:00" in reported.what
     second = Path(subprocess.run(take, check=True, capture_output=True, text=True).stdout.strip())
     same = "warehouse/restauracion.duckdb"
     assert (first / same).stat().st_ino != (second / same).stat().st_ino
@@ -243,7 +243,7 @@ def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
     pipeline = make_pipeline(world, after_a_good_night=True)
     found = {f.subject: f for f in examine(pipeline.settings)}
     assert [f for f in found.values() if f.is_good is False] == []
-    assert found["published file"].told.startswith("whole")
+    assert found["published file"].reported.startswith("whole")
     assert found["geoservidorperu.minam.gob.pe"].is_good
     flip(pipeline.published)
     pipeline.servers.faults.by_path["MapServer"] = lambda request, response: Response(status_code=503)
@@ -252,7 +252,7 @@ def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
     monkeypatch.setenv("RESTAURACION_WEBHOOK_URL_FILE", str(pipeline.data_dir / "nowhere"))
     wrong = {f.subject: f for f in examine(pipeline.settings) if f.is_good is False}
     assert set(wrong) >= {"published file", "rights", "origin", "who is told", "geoservidorperu.minam.gob.pe"}
-    assert "HTTP 503" in wrong["geoservidorperu.minam.gob.pe"].told
+    assert "HTTP 503" in wrong["geoservidorperu.minam.gob.pe"].reported
     assert all(f.todo for f in wrong.values())
 
 

@@ -105,8 +105,8 @@ def test_a_file_serves_until_the_server_has_news_and_goes_when_it_is_taken_away(
     first = desk.ask().manifest
     assert first
     path = leave(desk.folder / "por correo.csv", revised(file_of(desk.world, "2025"), "1"))
-    came = desk.ask()
-    assert (came.is_new, came.error) == (True, None)
+    received = desk.ask()
+    assert (received.is_new, received.error) == (True, None)
     assert desk.stands().parameters["dropped"] == path.name
     assert (desk.stands().etag, desk.stands().columns) == (None, first.columns)
     assert desk.asked[-1] == (first.etag, 304), "the server is asked by its own last answer"
@@ -177,11 +177,11 @@ def test_a_dropped_file_has_its_sums_and_row_numbers(desk: Desk) -> None:
 
 def test_a_file_of_another_year_is_refused_and_concerns_its_year_alone(desk: Desk) -> None:
     leave(desk.folder / "2025" / "equivocado.csv", revised(file_of(desk.world, "2024"), "1"))
-    came = {r.partition: r for r in desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])}
-    assert isinstance(came["2025"].error, WrongPartition)
-    assert came["2025"].manifest is not None, "the server's answer stands"
-    assert not came["2025"].manifest.is_dropped
-    assert came["2024"].error is None
+    received = {r.partition: r for r in desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])}
+    assert isinstance(received["2025"].error, WrongPartition)
+    assert received["2025"].manifest is not None, "the server's answer stands"
+    assert not received["2025"].manifest.is_dropped
+    assert received["2024"].error is None
     assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome == "new", "what stands is of tonight"
 
 
@@ -189,12 +189,12 @@ def test_a_file_of_no_year_fails_once_and_names_the_folder_to_put_it_into(desk: 
     frame = pl.read_csv(file_of(desk.world, "2025"), infer_schema=False)
     leave(desk.folder / "gasto.csv", frame.drop("ANO_EJE"))
     leave(desk.folder / "nuevo" / "gasto.csv", frame)
-    came = desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])
-    failed = [r for r in came if r.error]
+    received = desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])
+    failed = [r for r in received if r.error]
     assert [r.partition for r in failed] == [None, None], "once for each of the two files, not for each year"
     assert all(isinstance(r.error, UnplacedFile) for r in failed)
     assert "inbox/fuentes/mef.budget_execution/<year>/gasto.csv" in str(failed[0].error)
-    assert all(r.manifest and not r.manifest.is_dropped for r in came if not r.error)
+    assert all(r.manifest and not r.manifest.is_dropped for r in received if not r.error)
 
 
 def test_a_year_is_told_by_folder_then_first_record_then_name(desk: Desk) -> None:
@@ -213,10 +213,10 @@ def test_a_year_is_told_by_folder_then_first_record_then_name(desk: Desk) -> Non
 def test_a_workbook_that_cannot_be_summed_whole_is_refused(desk: Desk) -> None:
     desk.folder.mkdir(parents=True)
     (desk.folder / "Gasto 2025.xlsx").write_bytes(b"PK\x03\x04")
-    came = desk.ask()
-    assert isinstance(came.error, UnexpectedFormat)
-    assert "save the table as CSV" in str(came.error)
-    assert came.manifest
+    received = desk.ask()
+    assert isinstance(received.error, UnexpectedFormat)
+    assert "save the table as CSV" in str(received.error)
+    assert received.manifest
 
 
 def test_a_workbook_for_a_small_csv_source_keeps_its_row_numbers(desk: Desk, layers: dict[str, SourceLayer]) -> None:
@@ -226,11 +226,11 @@ def test_a_workbook_for_a_small_csv_source_keeps_its_row_numbers(desk: Desk, lay
     path = desk.extraction.inbox.source_folder(layer.source) / "brechas.xlsx"
     path.parent.mkdir(parents=True)
     frame.write_excel(path)
-    came = desk.extraction.refresh(layer)
-    assert came.error is None
-    assert came.manifest
-    assert came.manifest.is_dropped
-    kept = pl.read_parquet(desk.extraction.lake.path(layer.source, None, came.manifest.snapshot_id))
+    received = desk.extraction.refresh(layer)
+    assert received.error is None
+    assert received.manifest
+    assert received.manifest.is_dropped
+    kept = pl.read_parquet(desk.extraction.lake.path(layer.source, None, received.manifest.snapshot_id))
     assert kept["_row"].to_list() == list(range(2, frame.height + 2))
 
 
@@ -248,8 +248,8 @@ def test_a_file_of_a_source_in_parts_lies_in_the_folder_of_its_part(desk: Desk, 
         columns = [frame[name].to_numpy() for name in names]
         pyogrio.raw.write(path, shapely.to_wkb(shapes), columns, names, geometry_type="Unknown", crs="EPSG:4326")
     desk.servers.faults.by_path["MapServer"] = lambda *_: Response(status_code=503)
-    came = desk.extraction.refresh_all([(layer, None)])
-    by_part = {r.partition: r for r in came}
+    received = desk.extraction.refresh_all([(layer, None)])
+    by_part = {r.partition: r for r in received}
     assert isinstance(by_part[None].error, UnplacedFile)
     assert by_part[year].error is None
     assert by_part[year].manifest
@@ -267,9 +267,9 @@ def test_a_file_that_may_not_be_read_concerns_its_source_alone(desk: Desk, monke
         return real(given, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", refused)
-    came = desk.ask()
-    assert "Permission denied; see that it lies there and may be read" in str(came.error)
-    assert came.manifest
+    received = desk.ask()
+    assert "Permission denied; see that it lies there and may be read" in str(received.error)
+    assert received.manifest
 
 
 # -- the whole pipeline -----------------------------------------------------------------------------

@@ -89,9 +89,9 @@ def test_qgis_finds_a_style_for_areas_by_status_and_for_overlaps(good_night: Pip
         assert style.find("renderer-v2").get("attr") == columns[name]
         with sqlite3.connect(exports(good_night, "gis") / GEOPACKAGE) as con:
             assert geometry in {row[1] for row in con.execute(f"pragma table_info({name})")}
-        told = {c.get("value") for c in style.iter("category")} - {""}
+        stated = {c.get("value") for c in style.iter("category")} - {""}
         if columns[name] == "status":
-            assert told == set(read_seed("initiative_statuses")["status"])
+            assert stated == set(read_seed("initiative_statuses")["status"])
 
 
 # -- every export ------------------------------------------------------------------------------------
@@ -184,10 +184,10 @@ def test_ferm_fields_and_codes_are_those_of_its_lists(good_night: Pipeline) -> N
     activities = {int(code) for code in read_seed("restoration_activities")["activity_code"]}
     seen: dict[str, set[Any]] = defaultdict(set)
     for feature in ferm_features(good_night):
-        told = feature["properties"]
+        stated = feature["properties"]
         for name in ("restorationTypes", "tenureStatuses", "activities", "iucnEcosystems"):
-            seen[name] |= set(told[name])
-        seen["restorationStatus"].add(told["restorationStatus"])
+            seen[name] |= set(stated[name])
+        seen["restorationStatus"].add(stated["restorationStatus"])
     assert seen["restorationTypes"] == {1, 2}
     assert seen["restorationStatus"] == {2, 3}
     assert seen["tenureStatuses"] <= set(range(1, 8))
@@ -249,8 +249,8 @@ def test_ferm_shapefiles_hold_what_its_polygon_rules_ask(good_night: Pipeline) -
 
 def test_the_cbd_sheet_passes_the_parser_s_rules_and_adds_up(good_night: Pipeline) -> None:
     """The upload parser's rules: exact headers, code 2.1, a numeric year, a unit and a value in every row."""
-    book = openpyxl.load_workbook(exports(good_night, "cbd") / UPLOAD, read_only=True)
-    sheet = list(book.worksheets[0].iter_rows(values_only=True))
+    workbook = openpyxl.load_workbook(exports(good_night, "cbd") / UPLOAD, read_only=True)
+    sheet = list(workbook.worksheets[0].iter_rows(values_only=True))
     assert sheet[0] == (
         "Indicator code", "Indicator", "Does this data row represent a disaggregation", "Disaggregation type", "Disaggregation", "Year",
         "Unit", "Value", "Footnote",
@@ -272,7 +272,7 @@ def test_the_cbd_sheet_passes_the_parser_s_rules_and_adds_up(good_night: Pipelin
     assert min(years) == 2020
     assert years[max(years)] == pytest.approx(total, abs=1e-3)
     assert list(years.values()) == sorted(years.values())
-    reconciled = list(book["Reconciliation"].iter_rows(values_only=True))[1:]
+    reconciled = list(workbook["Reconciliation"].iter_rows(values_only=True))[1:]
     assert {r[0] for r in reconciled} == {"activity", "get_biome", "get_efg", "protection", "territory"}
     assert all(abs(r[5]) < 1e-6 for r in reconciled if r[0] != "activity")
 
@@ -292,8 +292,8 @@ def test_mangroves_are_reported_though_the_drop_down_lacks_them(good_night: Pipe
 
 
 def test_unccd_tables_say_square_kilometres_and_soles_of_the_warehouse(good_night: Pipeline) -> None:
-    book = openpyxl.load_workbook(exports(good_night, "unccd") / "PRAIS4.xlsx", read_only=True)
-    sheets = {s.title: list(s.iter_rows(values_only=True)) for s in book.worksheets}
+    workbook = openpyxl.load_workbook(exports(good_night, "unccd") / "PRAIS4.xlsx", read_only=True)
+    sheets = {s.title: list(s.iter_rows(values_only=True)) for s in workbook.worksheets}
     actions = [dict(zip(sheets["SO1.IA.T1"][0], row, strict=True)) for row in sheets["SO1.IA.T1"][1:]]
     ((net,),) = good_night.query("select sum(net_ha) / 100 from core.initiatives where counts_as_under_restoration")
     assert sum(a["Areal extent (km2)"] or 0 for a in actions) == pytest.approx(net)
@@ -310,22 +310,22 @@ def test_unccd_tables_say_square_kilometres_and_soles_of_the_warehouse(good_nigh
 
 
 def test_the_workbook_has_every_mart_a_dictionary_filters_and_no_formula(good_night: Pipeline) -> None:
-    book = openpyxl.load_workbook(exports(good_night, "excel") / "restauracion.xlsx")
-    assert book.sheetnames[0] == "Portada"
-    assert "ENTORNO DE PRUEBA" in str(book["Portada"]["A2"].value)
-    for name in book.sheetnames[1:-1]:
-        sheet = book[name]
+    workbook = openpyxl.load_workbook(exports(good_night, "excel") / "restauracion.xlsx")
+    assert workbook.sheetnames[0] == "Portada"
+    assert "ENTORNO DE PRUEBA" in str(workbook["Portada"]["A2"].value)
+    for name in workbook.sheetnames[1:-1]:
+        sheet = workbook[name]
         assert sheet.auto_filter.ref
         assert sheet.freeze_panes == "A2"
         ((rows,),) = good_night.query(f"select count(*) from marts.{name}")
         assert sheet.max_row == 1 + rows or rows == 0
         assert not [c for row in sheet.iter_rows() for c in row if c.data_type == "f"], name
-    spending = book["spending_by_programme"]
+    spending = workbook["spending_by_programme"]
     heads = [c.value for c in spending[1]]
     total = sum(row[heads.index("accrued_pen")] for row in spending.iter_rows(min_row=2, values_only=True))
     assert round(total, 2) == float(good_night.query("select sum(accrued_pen) from marts.spending_by_programme")[0][0])
     assert spending.cell(2, heads.index("accrued_pen") + 1).number_format == "#,##0.00"
-    words = {row[1] for row in book["Diccionario"].iter_rows(min_row=2, values_only=True)}
+    words = {row[1] for row in workbook["Diccionario"].iter_rows(min_row=2, values_only=True)}
     assert set(heads) <= words
 
 
@@ -360,12 +360,12 @@ def test_a_name_that_would_be_a_formula_stays_text(good_night: Pipeline, tmp_pat
         con.execute("update core.initiatives set name = ? where counts_as_under_restoration", [evil])
         con.execute("update marts.spending_by_programme set short_name = ?", [evil])
     by_kind = {e.kind: e for e in KINDS}
-    made = {k: write_export(copy, tmp_path / k, by_kind[k].writer).folder for k in ("csv", "excel", "dictionary")}
-    with (made["csv"] / "initiatives.csv").open() as file:
+    created = {k: write_export(copy, tmp_path / k, by_kind[k].writer).folder for k in ("csv", "excel", "dictionary")}
+    with (created["csv"] / "initiatives.csv").open() as file:
         names = {row["name"] for row in csv.DictReader(file)}
     assert "'" + evil in names
     assert not [n for n in names if n.startswith("=")]
-    sheet = openpyxl.load_workbook(made["excel"] / "restauracion.xlsx")["spending_by_programme"]
+    sheet = openpyxl.load_workbook(created["excel"] / "restauracion.xlsx")["spending_by_programme"]
     cells = [c for row in sheet.iter_rows(min_row=2) for c in row if c.value == evil]
     assert cells
     assert {c.data_type for c in cells} == {"s"}
@@ -377,39 +377,39 @@ def test_a_name_that_would_be_a_formula_stays_text(good_night: Pipeline, tmp_pat
 def test_catalogues_read_the_record(good_night: Pipeline) -> None:
     folder = exports(good_night, "metadata")
     record = MD_Metadata(etree.parse(folder / "restauracion.iso19139.xml").getroot())
-    told = record.identification[0]
+    stated = record.identification[0]
     assert record.languagecode == "spa"
     assert record.contact[0].organization
     assert record.contact[0].role == "owner"
-    assert "restauración" in told.title
-    assert told.topiccategory == ["environment"]
-    assert -82 < float(told.bbox.minx) < float(told.bbox.maxx) < -68
+    assert "restauración" in stated.title
+    assert stated.topiccategory == ["environment"]
+    assert -82 < float(stated.bbox.minx) < float(stated.bbox.maxx) < -68
     assert "Leído de" in record.dataquality.lineage
     assert len(record.distribution.online) == 3
     dcat = json.loads((folder / "restauracion.dcat.jsonld").read_text())
     release = good_night.query("select release_id from meta.releases")[0][0]
-    assert dcat["dcat:version"] == release == told.edition
+    assert dcat["dcat:version"] == release == stated.edition
     for way in dcat["dcat:distribution"]:
         assert (good_night.data_dir / way["dcat:downloadURL"]).exists(), way
 
 
 def test_the_dictionary_page_tells_every_column(good_night: Pipeline) -> None:
     page = html.fromstring((exports(good_night, "dictionary") / "index.html").read_text())
-    told = {
+    stated = {
         (article.get("id"), row.findtext("td/code"))
         for article in page.iter("article")
         for row in article.find(".//tbody").iter("tr")
     }
-    assert told == set(good_night.query("select table_name, column_name from meta.columns"))
+    assert stated == set(good_night.query("select table_name, column_name from meta.columns"))
     assert page.find(".//svg") is not None
 
 
 def test_every_reference_that_the_dictionary_tells_holds(good_night: Pipeline) -> None:
-    told = good_night.query(
+    stated = good_night.query(
         "select table_name, column_name, references_column from meta.columns where references_column is not null"
     )
-    assert len(told) > 20
-    for table, column, reference in told:
+    assert len(stated) > 20
+    for table, column, reference in stated:
         schema, name = table.split(".")
         held, _, key = reference.rpartition(".")
         orphans = good_night.query(

@@ -114,12 +114,12 @@ def named(rows: tuple[Row, ...]) -> list[str]:
     return [row.name for row in rows]
 
 
-STANDING = tuple(r for r in ROWS if r.outcome == STANDS)
+LAST_GOOD = tuple(r for r in ROWS if r.outcome == STANDS)
 RECOVERING = tuple(r for r in ROWS if r.outcome == RECOVERS)
 READING = tuple(r for r in ROWS if r.outcome == READS)
 
 
-@pytest.mark.parametrize("row", STANDING, ids=named(STANDING))
+@pytest.mark.parametrize("row", LAST_GOOD, ids=named(LAST_GOOD))
 def test_a_source_that_fails_keeps_its_last_good_snapshot(
     row: Row, night_of: Callable[[Row], Night], good_night: Pipeline
 ) -> None:

@@ -16,7 +16,7 @@ from pipelines.definitions import build_definitions
 from resources.errors import SourceError
 from resources.http import Http
 from restoration.exports.ferm import PAYLOADS
-from restoration.exports.ferm_push import BOOK, KEY_VARIABLE, SentBook, push
+from restoration.exports.ferm_push import BOOK, KEY_VARIABLE, SentLog, push
 from sandbox.servers.app import SandboxServers
 from sandbox.servers.ferm_registry import SANDBOX_KEY
 from sandbox.world import World
@@ -47,33 +47,33 @@ def folder(good_night: Pipeline, tmp_path: Path) -> Path:
 def test_a_dry_run_sends_nothing_and_a_push_sends_each_initiative_once(
     folder: Path, http: Http, registry: SandboxServers
 ) -> None:
-    dry = push(folder, SentBook(folder / BOOK), http, None)
+    dry = push(folder, SentLog(folder / BOOK), http, None)
     assert (dry.planned["new"], dry.sent) == (20, 0)
     assert registry.faults.requests == []
     assert not (folder / BOOK).exists()
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert (done.sent, done.refused, done.stopped) == (20, [], None)
     assert len(registry.registry.projects) == 20
-    again = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    again = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert (again.planned["unchanged"], again.sent) == (20, 0)
     assert len(registry.registry.projects) == 20
-    book = SentBook(folder / BOOK)
+    log = SentLog(folder / BOOK)
     sent = {
         orjson.loads(line)["initiative_id"]: orjson.loads(line)["payload"]
         for line in (folder / PAYLOADS).read_bytes().splitlines()
     }
-    for initiative, entry in book.last.items():
+    for initiative, entry in log.last.items():
         assert registry.registry.projects[entry["ferm_id"]] == sent[initiative]
 
 
 def test_what_changed_after_it_was_sent_is_told_and_not_sent_again(
     folder: Path, http: Http, registry: SandboxServers
 ) -> None:
-    push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
-    told = [orjson.loads(line) for line in (folder / PAYLOADS).read_bytes().splitlines()]
-    told[0]["payload"]["properties"]["title"] += ", ampliado"
-    (folder / PAYLOADS).write_bytes(b"\n".join(orjson.dumps(t) for t in told))
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    reported = [orjson.loads(line) for line in (folder / PAYLOADS).read_bytes().splitlines()]
+    reported[0]["payload"]["properties"]["title"] += ", ampliado"
+    (folder / PAYLOADS).write_bytes(b"\n".join(orjson.dumps(t) for t in reported))
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert (done.planned["changed"], done.planned["unchanged"], done.sent) == (1, 19, 0)
     assert len(registry.registry.projects) == 20
 
@@ -83,28 +83,28 @@ def test_a_request_without_an_answer_is_not_repeated(folder: Path, http: Http, r
         return Response(status_code=502) if len(registry.registry.projects) == 5 else response
 
     registry.faults.by_path["/api/projects"] = arrived_and_lost
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert done.sent == 4
     assert "look for it in FERM" in str(done.stopped)
     registry.faults.by_path.clear()
-    after = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    after = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert (after.planned["unsure"], after.sent) == (1, 15)
     assert len(registry.registry.projects) == 20  # the one whose answer was lost is there once
 
 
 def test_a_refused_payload_is_noted_and_the_next_one_goes(folder: Path, http: Http, registry: SandboxServers) -> None:
-    told = [orjson.loads(line) for line in (folder / PAYLOADS).read_bytes().splitlines()]
-    told[0]["payload"]["features"][0]["properties"]["area"] *= 2
-    (folder / PAYLOADS).write_bytes(b"\n".join(orjson.dumps(t) for t in told))
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    reported = [orjson.loads(line) for line in (folder / PAYLOADS).read_bytes().splitlines()]
+    reported[0]["payload"]["features"][0]["properties"]["area"] *= 2
+    (folder / PAYLOADS).write_bytes(b"\n".join(orjson.dumps(t) for t in reported))
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert (done.sent, len(done.refused)) == (19, 1)
-    assert SentBook(folder / BOOK).last[told[0]["initiative_id"]]["event"] == "refused"
+    assert SentLog(folder / BOOK).last[reported[0]["initiative_id"]]["event"] == "refused"
 
 
 def test_without_a_key_or_with_a_wrong_one_nothing_arrives(folder: Path, http: Http, registry: SandboxServers) -> None:
     with pytest.raises(SourceError, match=KEY_VARIABLE):
-        push(folder, SentBook(folder / BOOK), http, None, is_dry_run=False)
-    done = push(folder, SentBook(folder / BOOK), http, "another key", is_dry_run=False)
+        push(folder, SentLog(folder / BOOK), http, None, is_dry_run=False)
+    done = push(folder, SentLog(folder / BOOK), http, "another key", is_dry_run=False)
     assert KEY_VARIABLE in str(done.stopped)
     assert "another key" not in (folder / BOOK).read_text() + str(done)
     assert registry.registry.projects == {}
@@ -114,7 +114,7 @@ def test_the_key_follows_no_redirect(folder: Path, http: Http, registry: Sandbox
     registry.faults.by_path["/api/projects"] = lambda request, response: RedirectResponse(
         "http://127.0.0.1:9/elsewhere", 307
     )
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert done.sent == 0
     assert len(done.refused) == 20
     assert all("elsewhere" not in address for address in registry.faults.requests)
@@ -123,17 +123,17 @@ def test_the_key_follows_no_redirect(folder: Path, http: Http, registry: Sandbox
 def test_a_torn_line_of_the_book_is_passed_over_and_nothing_goes_twice(
     folder: Path, http: Http, registry: SandboxServers
 ) -> None:
-    push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
-    book = folder / BOOK
-    book.write_text(book.read_text()[:-40])  # the answer to the last one was not written to its end
-    done = push(folder, SentBook(book), http, SANDBOX_KEY, is_dry_run=False)
+    push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    log = folder / BOOK
+    log.write_text(log.read_text()[:-40])  # the answer to the last one was not written to its end
+    done = push(folder, SentLog(log), http, SANDBOX_KEY, is_dry_run=False)
     assert (done.sent, done.planned["unsure"], done.planned["unchanged"]) == (0, 1, 19)
     assert len(registry.registry.projects) == 20
 
 
 def test_an_answer_without_an_id_counts_as_unsure(folder: Path, http: Http, registry: SandboxServers) -> None:
     registry.faults.by_path["/api/projects"] = lambda request, response: JSONResponse({"status": "ok"}, 201)
-    done = push(folder, SentBook(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
+    done = push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
     assert "no id" in str(done.stopped)
 
 

@@ -81,13 +81,13 @@ def disturbed(body: bytes, seed: int) -> bytes:
 def bent(tree: object, chance: random.Random) -> object:
     """A tree of YAML or JSON with some values replaced, dropped or moved."""
     if isinstance(tree, dict):
-        made = {k: bent(v, chance) for k, v in tree.items() if chance.random() > 0.02}
-        if made and chance.random() < 0.05:
-            made[chance.choice(list(made))] = chance.choice(ODD)
-        return made
+        created = {k: bent(v, chance) for k, v in tree.items() if chance.random() > 0.02}
+        if created and chance.random() < 0.05:
+            created[chance.choice(list(created))] = chance.choice(ODD)
+        return created
     if isinstance(tree, list):
-        made_list = [bent(v, chance) for v in tree if chance.random() > 0.02]
-        return made_list * 2 if chance.random() < 0.02 else made_list
+        created_list = [bent(v, chance) for v in tree if chance.random() > 0.02]
+        return created_list * 2 if chance.random() < 0.02 else created_list
     return chance.choice(ODD) if chance.random() < 0.01 else tree
 
 
@@ -99,9 +99,9 @@ def there(
     folder = tmp_path_factory.mktemp("fuzz")
     with SandboxServers(world) as servers:
         extraction = extraction_of(servers, folder)
-        came = extraction.refresh_all([(layer, "2024" if layer.is_by_fiscal_year else None) for layer in sources()])
-        assert not [r.error for r in came if r.error]
-        yield servers, folder, {r.layer.source: r.manifest.snapshot_id for r in came if r.manifest}
+        received = extraction.refresh_all([(layer, "2024" if layer.is_by_fiscal_year else None) for layer in sources()])
+        assert not [r.error for r in received if r.error]
+        yield servers, folder, {r.layer.source: r.manifest.snapshot_id for r in received if r.manifest}
 
 
 def sources() -> list:
@@ -120,7 +120,7 @@ def extraction_of(servers: SandboxServers, folder: Path) -> Extraction:
 @FUZZED
 @given(seed=SEEDS, place=st.integers(0, 5))
 def test_any_answer_of_a_server_is_taken_whole_or_named(there: tuple, seed: int, place: int) -> None:
-    servers, folder, standing = there
+    servers, folder, last_good = there
     chosen = sources()
     layer = chosen[place % len(chosen)]
     chance = random.Random(seed)
@@ -146,7 +146,7 @@ def test_any_answer_of_a_server_is_taken_whole_or_named(there: tuple, seed: int,
         refreshed = extraction.refresh(layer, partition)
         assert refreshed.manifest is not None
         if refreshed.error:
-            assert refreshed.manifest.snapshot_id == standing[layer.source]
+            assert refreshed.manifest.snapshot_id == last_good[layer.source]
             assert len(str(refreshed.error)) > 20
         assert Lake.is_whole(
             extraction.lake.path(layer.source, partition, refreshed.manifest.snapshot_id), every_byte=True

@@ -23,9 +23,11 @@ from tests.integration.test_survival import everything_holds
 def aged(pipeline: Pipeline, days: int) -> None:
     """Every manifest as if it had come some days earlier."""
     for path in (pipeline.data_dir / "snapshots").rglob("*.json"):
-        told = json.loads(path.read_text())
-        told["fetched_at"] = (dt.datetime.fromisoformat(told["fetched_at"]) - dt.timedelta(days=days)).isoformat()
-        path.write_text(json.dumps(told))
+        reported = json.loads(path.read_text())
+        reported["fetched_at"] = (
+            dt.datetime.fromisoformat(reported["fetched_at"]) - dt.timedelta(days=days)
+        ).isoformat()
+        path.write_text(json.dumps(reported))
 
 
 def files_of(folder: Path) -> set[Path]:
@@ -80,7 +82,9 @@ def test_leavings_go_and_damage_is_named_and_mended_at_the_next_run(make_pipelin
     assert not old.exists()
     assert young.exists()
     assert pipeline.publish(), pipeline.errors()
-    mended = list(housekeep(pipeline.settings, is_dry_run=False))  # pages cut otherwise leave those of before to nobody
-    assert not [line for line in mended if "DAMAGED" in line]
+    repaired = list(
+        housekeep(pipeline.settings, is_dry_run=False)
+    )  # pages cut otherwise leave those of before to nobody
+    assert not [line for line in repaired if "DAMAGED" in line]
     assert list(housekeep(pipeline.settings)) == []
     everything_holds(pipeline.data_dir)

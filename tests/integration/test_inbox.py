@@ -48,8 +48,8 @@ def pipeline(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def cells(path: Path, sheet: str) -> list[tuple]:
-    book = openpyxl.load_workbook(path, read_only=True)
-    return [tuple(row) for row in book[sheet].iter_rows(values_only=True)]
+    workbook = openpyxl.load_workbook(path, read_only=True)
+    return [tuple(row) for row in workbook[sheet].iter_rows(values_only=True)]
 
 
 def by_institution(pipeline: Pipeline) -> dict[str, tuple[int, float]]:
@@ -108,8 +108,8 @@ def test_rejected_rows_are_told_what_to_mend_in_spanish(pipeline: Pipeline) -> N
 def test_accepted_and_rejected_rows_are_all_rows(pipeline: Pipeline) -> None:
     for name, path in Inbox(pipeline.data_dir / "inbox").submissions().items():
         rows = pipeline.query("select count(*) from staging.stg_submissions__features where submission = ?", name)[0][0]
-        told = [len(cells(answer_path(path), sheet)) - 1 for sheet in ("Aceptadas", "Por corregir")]
-        assert sum(told) == rows, name
+        reported = [len(cells(answer_path(path), sheet)) - 1 for sheet in ("Aceptadas", "Por corregir")]
+        assert sum(reported) == rows, name
 
 
 def test_a_file_that_cannot_be_read_gets_an_answer_too_and_stops_nothing(pipeline: Pipeline) -> None:
@@ -184,10 +184,10 @@ def _export(world: World, path: Path) -> None:
 def test_the_template_comes_back_as_it_was_filled_in(tmp_path: Path) -> None:
     """Drop-downs offer the code lists, and the workbook's own columns are those the contracts ask for."""
     path = write_template(tmp_path / "plantilla.xlsx")
-    book = openpyxl.load_workbook(path)
-    lists = {c[0].value: [str(x.value) for x in c[1:] if x.value is not None] for c in book["Listas"].iter_cols()}
+    workbook = openpyxl.load_workbook(path)
+    lists = {c[0].value: [str(x.value) for x in c[1:] if x.value is not None] for c in workbook["Listas"].iter_cols()}
     for name, contract in SHEETS.items():
-        sheet, form = book[name], read_contract(contract).form
+        sheet, form = workbook[name], read_contract(contract).form
         assert [c.value for c in sheet[1]] == [field.form_name for field in form]
         for field in form:
             if field.choices:

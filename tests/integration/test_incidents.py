@@ -18,7 +18,7 @@ from starlette.responses import Response
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
 from pipelines.operations.digest import digest
-from pipelines.operations.incidents import BOOK, IncidentBook, after_run
+from pipelines.operations.incidents import BOOK, IncidentLog, after_run
 from resources.notifications import Message, Notifier
 from resources.secrets import secret
 from restoration.sources.register import all_layers
@@ -48,11 +48,11 @@ def mail() -> Iterator[tuple[str, Letters]]:
 
 @pytest.fixture
 def hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    came: list[dict[str, str]] = []
+    received: list[dict[str, str]] = []
 
     class Hook(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -60,7 +60,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/services/very-secret", came
+    yield f"http://127.0.0.1:{server.server_port}/services/very-secret", received
     server.shutdown()
 
 
@@ -88,18 +88,18 @@ def test_an_incident_is_told_once_when_it_begins_and_once_when_it_ends(
     notifier = Notifier(webhook_url=hook[0], smtp_url=mail[0], mail_to=("datos@ministerio.gob.pe",))
     assert night(pipeline, notifier) is None
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
-    told = night(pipeline, notifier)
-    assert told is not None
+    reported = night(pipeline, notifier)
+    assert reported is not None
     for said in ("ferm.initiatives", "HTTP 503", "pasajero", "se usa su copia del", "se vuelve a pedir cada noche"):
-        assert said in told.text, told.text
+        assert said in reported.text, reported.text
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=404)
     assert night(pipeline, notifier) is None, (
         "the same source, though for another reason: the same incident is not told again"
     )
     pipeline.servers.faults.by_path.clear()
-    mended = night(pipeline, notifier)
-    assert mended is not None
-    assert "Terminó (1)" in mended.text
+    repaired = night(pipeline, notifier)
+    assert repaired is not None
+    assert "Terminó (1)" in repaired.text
     assert len(hook[1]) == len(mail[1].envelopes) == 2
     assert "ferm.initiatives" in hook[1][0]["text"]
     assert "datos@ministerio.gob.pe" in mail[1].envelopes[0]
@@ -110,12 +110,12 @@ def test_a_failed_run_says_what_stands_and_what_to_do(make_pipeline: MakePipelin
     path = own_world.files / "2024-Gasto-Devengado.csv"
     path.write_text(path.read_text().replace('"MONTO_PIM"', '"MONTO_OTRO"', 1))
     object.__setattr__(pipeline.settings, "min_free_mb", 10**9)
-    told = night(pipeline, Notifier())
-    assert told is not None
-    assert "nothing was begun" in told.text
-    assert "sigue intacta" in told.text
-    assert "Libere disco" in told.text
-    assert "permanente" in told.text
+    reported = night(pipeline, Notifier())
+    assert reported is not None
+    assert "nothing was begun" in reported.text
+    assert "sigue intacta" in reported.text
+    assert "Libere disco" in reported.text
+    assert "permanente" in reported.text
     object.__setattr__(pipeline.settings, "min_free_mb", 0)
     after = night(pipeline, Notifier())
     assert after is not None
@@ -135,7 +135,7 @@ def test_what_cannot_be_told_stops_nothing_and_tells_no_secret(caplog: pytest.Lo
 
 def test_a_torn_book_is_told_again_rather_than_lost(tmp_path: Path) -> None:
     (tmp_path / BOOK).write_text('[{"key": "source:a", "wh')
-    assert IncidentBook(tmp_path).open() == {}
+    assert IncidentLog(tmp_path).open() == {}
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_blocked_first_run_tells_the_check_its_rows_and_no_page_that_is_not_th
     pipeline = make_pipeline(own_world)
     message = night(pipeline, Notifier.from_env({}), keys_without_exports)
     assert message is not None
-    opened = [i for i in IncidentBook(pipeline.data_dir).open().values() if not i.key.startswith("source:")]
+    opened = [i for i in IncidentLog(pipeline.data_dir).open().values() if not i.key.startswith("source:")]
     assert [i.key for i in opened] == ["check:quality_reconciliation:no_total_is_far_from_the_official_one"]
     assert "filas)" in opened[0].what
     assert "por ejemplo" in opened[0].what

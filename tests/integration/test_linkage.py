@@ -48,10 +48,10 @@ def test_a_person_is_obeyed_for_ever_and_every_change_of_id_is_told(make_pipelin
     assert night.publish(), night.errors()
     after = initiative_of(night, *linked, alone)
     assert after[0] == after[2] != after[1]
-    told = night.query(
+    reported = night.query(
         "select record_key, initiative_id_before, initiative_id_after, change_kind from core.initiative_id_changes order by 1"
     )
-    moved = {record: (old, new, kind) for record, old, new, kind in told}
+    moved = {record: (old, new, kind) for record, old, new, kind in reported}
     expected = {r: (b, a) for r, b, a in zip((*linked, alone), before, after, strict=True) if b != a}
     assert {record: change[:2] for record, change in moved.items()} == expected
     assert {change[2] for change in moved.values()} <= {"split", "merged"}

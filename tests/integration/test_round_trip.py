@@ -28,17 +28,17 @@ UNREADABLE = {"superficie_ha": "20 ha"}  # and a second area of the fourth that 
 def fill(path: Path, broken: dict[str, str | None], second_area: dict[str, str]) -> None:
     """Five initiatives, the fifth as given; a second area of the fourth; two indicator values, one of them of the fifth."""
     write_template(path)
-    book = openpyxl.load_workbook(path)
+    workbook = openpyxl.load_workbook(path)
     rows = [good_submission(number) for number in range(5)]
     rows[4] |= broken
     rows.append(good_submission(5) | {"codigo": rows[3]["codigo"]} | second_area)
     values = [good_indicator(0), good_indicator(1) | {"codigo": "P-004"}]
     for name, filled in (("Iniciativas", rows), ("Indicadores", values)):
-        columns = {cell.value: cell.column for cell in book[name][1]}
+        columns = {cell.value: cell.column for cell in workbook[name][1]}
         for number, row in enumerate(filled, start=2):
             for column, value in row.items():
-                book[name].cell(number, columns[column], value)
-    book.save(path)
+                workbook[name].cell(number, columns[column], value)
+    workbook.save(path)
 
 
 def sheet(path: Path, name: str) -> list[dict[str, object]]:
@@ -81,12 +81,12 @@ def trip(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFa
 
 def test_the_answer_names_the_three_faults_and_what_to_write(trip: Trip) -> None:
     fifth = next(row for row in trip.first_answer if row["codigo"] == "P-004" and row["hoja"] == "Iniciativas")
-    told = str(fifth["que_paso"])
+    reported = str(fifth["que_paso"])
     assert fifth["fila"] == 6
-    assert "estado no es ninguno" in told
-    assert "no tiene nombre" in told
-    assert "término es anterior" in told
-    assert "cuarentena" not in told, "the consequence for its area is no fault of its own"
+    assert "estado no es ninguno" in reported
+    assert "no tiene nombre" in reported
+    assert "término es anterior" in reported
+    assert "cuarentena" not in reported, "the consequence for its area is no fault of its own"
     assert "Elija en la columna estado" in str(fifth["que_hacer"])
 
 
@@ -129,12 +129,12 @@ def test_the_entries_are_closed_and_the_book_keeps_them(trip: Trip) -> None:
     assert how["initiatives.status.required"] == "mended"
     assert how["initiatives.name.required"] == "mended"
     assert how["submissions.table.declared_area_can_be_read"] == "mended"
-    as_it_came = next(json.loads(record) for rule, *_, record in entries if rule == "initiatives.status.required")
-    assert as_it_came["status_at_source"] == "casilisto", "the row as it was refused"
+    as_received = next(json.loads(record) for rule, *_, record in entries if rule == "initiatives.status.required")
+    assert as_received["status_at_source"] == "casilisto", "the row as it was refused"
 
 
 @pytest.mark.endurance
 def test_the_book_is_made_again_too(trip: Trip) -> None:
     releases = [r[0] for r in trip.pipeline.query("select release_id from meta.releases order by published_at")]
-    came = replay(trip.pipeline.data_dir, trip.pipeline.settings.warehouse, all_layers(), releases[-1])
-    assert came.differing_rows == {}
+    received = replay(trip.pipeline.data_dir, trip.pipeline.settings.warehouse, all_layers(), releases[-1])
+    assert received.differing_rows == {}

@@ -50,10 +50,10 @@ def test_one_fiscal_year_read_again_is_published_by_any_model(make_pipeline: Mak
     assert pipeline.last is not None
     assert pipeline.last.success, pipeline.errors()
     assert pipeline.query("select sum(accrued_pen) from core.spending where fiscal_year = 2023")[0][0] == before + 777
-    told = pipeline.query(
+    reported = pipeline.query(
         "select fiscal_year, difference from marts.changes_since_last_release where subject = 'spending' and measure = 'accrued_pen'"
     )
-    assert told == [(2023, 777.0)]
+    assert reported == [(2023, 777.0)]
 
 
 def test_a_file_that_the_year_has_not_opened_yet_asks_nothing_of_a_person(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def attacked(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("attack")
     shutil.copytree(world.folder / "inbox", folder / "data" / "inbox")
     path = folder / "data" / "inbox" / "agroforestal_sac" / "sistemas.geojson"
-    told = json.loads(path.read_text())
-    first = told["features"][0]
-    made = []
+    reported = json.loads(path.read_text())
+    first = reported["features"][0]
+    created = []
     for number, name in enumerate((SQL, MARKUP, FORMULA)):
         feature = json.loads(json.dumps(first))
         corners = feature["geometry"]["coordinates"][0]
@@ -57,15 +57,15 @@ def attacked(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         feature["properties"]["observaciones"] = (
             f"Responsable: Juana, {PERSONAL['correo']}, cel. +51 {PERSONAL['celular']}, DNI {PERSONAL['dni']}. {name}"
         )
-        made.append(feature)
-    persons = json.loads(json.dumps(made[0]))
+        created.append(feature)
+    persons = json.loads(json.dumps(created[0]))
     persons["geometry"]["coordinates"] = [[[x + 0.08, y] for x, y, *_ in first["geometry"]["coordinates"][0]]]
     persons["properties"] |= {"codigo": "PERSONAS", **WRITTEN}
-    made.append(persons)
-    bad = json.loads(json.dumps(made[1]))
+    created.append(persons)
+    bad = json.loads(json.dumps(created[1]))
     bad["properties"] |= {"codigo": "EVIL-9", "estado": MARKUP, "superficie_ha": FORMULA}
-    told["features"] += [*made, bad]
-    path.write_text(json.dumps(told))
+    reported["features"] += [*created, bad]
+    path.write_text(json.dumps(reported))
     outside = folder / "secret.csv"
     outside.write_text("codigo,nombre\nS-1,secreto de otra carpeta\n")
     (folder / "data" / "inbox" / "ong_tierra" / "enlace.csv").symlink_to(outside)
@@ -100,9 +100,9 @@ def test_markup_in_a_name_is_text_on_every_page(attacked: Pipeline) -> None:
 
 
 def test_a_formula_in_a_name_is_run_by_no_spreadsheet(attacked: Pipeline) -> None:
-    books = [p for p in attacked.data_dir.rglob("*.xlsx") if p.is_file()]
-    assert answer_path(attacked.data_dir / "inbox" / "agroforestal_sac" / "sistemas.geojson") in books
-    for path in books:
+    workbooks = [p for p in attacked.data_dir.rglob("*.xlsx") if p.is_file()]
+    assert answer_path(attacked.data_dir / "inbox" / "agroforestal_sac" / "sistemas.geojson") in workbooks
+    for path in workbooks:
         for sheet in openpyxl.load_workbook(path).worksheets:
             formulas = [c.coordinate for row in sheet.iter_rows() for c in row if c.data_type == "f"]
             assert not formulas, (path.name, sheet.title, formulas[:3])
@@ -123,10 +123,12 @@ def test_personal_data_of_a_submission_is_in_no_table_and_no_export(attacked: Pi
                     f'select count(*) from {schema}."{table}" where contains(cast("{column}" as varchar), ?)', [value]
                 ).fetchone()
                 assert found == (0,), f"{kind} in {schema}.{table}.{column}"
-        told = con.execute("select remarks from staging.stg_submissions__features where own_code = 'EVIL-0'").fetchone()
-        assert told is not None
-        assert told[0].count("[dato personal retirado]") == 3
-        assert "Responsable: Juana" in told[0]
+        reported = con.execute(
+            "select remarks from staging.stg_submissions__features where own_code = 'EVIL-0'"
+        ).fetchone()
+        assert reported is not None
+        assert reported[0].count("[dato personal retirado]") == 3
+        assert "Responsable: Juana" in reported[0]
         alone = con.execute(
             "select count(*) from core.institutions where institution_name like '%dato personal%'"
         ).fetchone()
@@ -152,9 +154,9 @@ def test_the_answer_says_that_personal_data_were_taken_out(attacked: Pipeline) -
     answer = answer_path(attacked.data_dir / "inbox" / "agroforestal_sac" / "sistemas.geojson")
     rows = list(openpyxl.load_workbook(answer)["Aceptadas"].values)
     said = {row[rows[0].index("codigo")]: row[rows[0].index("por_mejorar")] or "" for row in rows[1:]}
-    told = {code for code, text in said.items() if "datos personales" in text}
-    assert {"EVIL-0", "EVIL-1", "EVIL-2"} <= told
-    assert not [code for code in told if not code.startswith(("EVIL", "PERSONAS"))]
+    reported = {code for code, text in said.items() if "datos personales" in text}
+    assert {"EVIL-0", "EVIL-1", "EVIL-2"} <= reported
+    assert not [code for code in reported if not code.startswith(("EVIL", "PERSONAS"))]
     refused = list(openpyxl.load_workbook(answer)["Por corregir"].values)
     said = {row[refused[0].index("codigo")]: row[refused[0].index("que_paso")] for row in refused[1:]}
     assert "datos personales" in said["PERSONAS"], "a row that is refused for another reason is told too"

@@ -42,7 +42,7 @@ def environment(data: Path, hosts: Path, **more: str) -> dict[str, str]:
 
 def contents(path: Path) -> str:
     """A digest of every table that data makes, whatever the time of day: the same rows in the same order, or another digest."""
-    told = hashlib.sha256()
+    reported = hashlib.sha256()
     with duckdb.connect(str(path), read_only=True) as con:
         tables = con.execute(
             "select schema_name, table_name from duckdb_tables() where schema_name in ('staging', 'accepted', 'core', 'marts', 'quality') order by all"
@@ -53,8 +53,8 @@ def contents(path: Path) -> str:
             columns = [c[0] for c in con.execute("select column_name from duckdb_columns() where schema_name = ? and table_name = ? and data_type not like 'TIMESTAMP%' order by column_index", [schema, table]).fetchall()]  # fmt: skip
             named = ", ".join(f'"{c}"' for c in columns)
             ((found,),) = con.execute(f'select md5(string_agg(cast(hash({named}) as varchar), \'\' order by rowid)) from {schema}."{table}"').fetchall()  # fmt: skip
-            told.update(f"{schema}.{table} {found}\n".encode())
-    return told.hexdigest()
+            reported.update(f"{schema}.{table} {found}\n".encode())
+    return reported.hexdigest()
 
 
 def everything_holds(data: Path) -> None:
@@ -72,8 +72,8 @@ def everything_holds(data: Path) -> None:
         if current := store.current(source, partition):
             assert store.has_bodies(current), ledger
     for manifest in (data / "exports").glob(f"[!.]*/{MANIFEST}"):
-        told = json.loads(manifest.read_text())
-        for name, about in told["files"].items():
+        reported = json.loads(manifest.read_text())
+        for name, about in reported["files"].items():
             assert digest(manifest.parent / name) == about["sha256"], name
 
 

@@ -33,7 +33,7 @@ class Night:
     table: list[tuple]
     shapes: list[tuple]
     status: dict[str, tuple]
-    book: list[tuple]
+    workbook: list[tuple]
     ids: list[tuple]
     changes: list[tuple]
     stale: list[tuple]
@@ -42,7 +42,7 @@ class Night:
     has_old_answer: bool
 
 
-def told(path: Path) -> dict[str, object]:
+def reported(path: Path) -> dict[str, object]:
     rows = openpyxl.load_workbook(path, read_only=True)["Resumen"].iter_rows(values_only=True)
     return {str(label): value for label, value, *_ in rows}
 
@@ -60,7 +60,7 @@ def after(pipeline: Pipeline) -> Night:
         pipeline.query(CHANGES),
         pipeline.query("select stale_sources from meta.releases order by published_at desc limit 1"),
         pipeline.query("select source, partition from quality.source_shape where snapshot_id is null"),
-        {str(p.relative_to(inbox)): told(answer_path(p)) for p in Inbox(inbox).withdrawals().values()},
+        {str(p.relative_to(inbox)): reported(answer_path(p)) for p in Inbox(inbox).withdrawals().values()},
         answer_path(inbox / "ong_tierra" / "plantaciones.csv").exists(),
     )
 
@@ -147,12 +147,12 @@ def test_a_withdrawn_delivery_is_neither_stale_nor_never_read(nights: tuple[Pipe
 
 def test_quarantine_and_ids_follow_and_find_themselves_again(nights: tuple[Pipeline, list[Night]]) -> None:
     _, (delivered, early, withdrawn, again) = nights
-    opened = [(rule, key) for rule, key, is_open, _ in delivered.book if is_open]
+    opened = [(rule, key) for rule, key, is_open, _ in delivered.workbook if is_open]
     assert opened
-    assert early.book == delivered.book
-    assert {how for _, _, is_open, how in withdrawn.book if not is_open} == {"withdrawn"}
-    assert not [entry for entry in withdrawn.book if entry[2]]
-    assert sorted((rule, key) for rule, key, is_open, _ in again.book if is_open) == sorted(opened)
+    assert early.workbook == delivered.workbook
+    assert {how for _, _, is_open, how in withdrawn.workbook if not is_open} == {"withdrawn"}
+    assert not [entry for entry in withdrawn.workbook if entry[2]]
+    assert sorted((rule, key) for rule, key, is_open, _ in again.workbook if is_open) == sorted(opened)
     gone = {row[0]: row[1] for row in withdrawn.ids if row[4] == "withdrawn"}
     assert len(gone) == 4, "two of each; one of the table has its area in quarantine"
     assert ("withdrawn", 4) in withdrawn.changes
@@ -166,5 +166,5 @@ def test_quarantine_and_ids_follow_and_find_themselves_again(nights: tuple[Pipel
 def test_releases_before_and_after_a_withdrawal_are_made_again(nights: tuple[Pipeline, list[Night]]) -> None:
     pipeline, _ = nights
     names = [r[0] for r in pipeline.query("select release_id from meta.releases order by published_at")]
-    came = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), names[-2])
-    assert came.differing_rows == {}
+    received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), names[-2])
+    assert received.differing_rows == {}

@@ -96,9 +96,9 @@ class Watch:
         self.wait("a run begins", lambda: len(self.runs()) > after)
         self.wait("a run builds", lambda: builds.exists() and any(builds.glob("*.duckdb")))
         time.sleep(3)
-        told = (self.data_dir / LOCK).read_text(encoding="utf-8")
-        os.kill(int(told.split("process ")[1].split()[0]), signal.SIGKILL)
-        return told.split("run ")[1].split(",")[0]
+        reported = (self.data_dir / LOCK).read_text(encoding="utf-8")
+        os.kill(int(reported.split("process ")[1].split()[0]), signal.SIGKILL)
+        return reported.split("run ")[1].split(",")[0]
 
     def failed(self, run_id: str) -> Callable[[], bool]:
         """Whether Dagster has noticed that a run is dead."""
@@ -113,8 +113,8 @@ class Watch:
         """What is published is the release of its own snapshots, and every submission of the inbox is in it."""
         files = WarehouseFiles(self.data_dir / "warehouse")
         release = str(self.rows("select release_id from meta.releases order by published_at desc limit 1")[0][0])
-        came = replay(self.data_dir, files, all_layers(), release)
-        assert came.differing_rows == {}, came.differing_rows
+        received = replay(self.data_dir, files, all_layers(), release)
+        assert received.differing_rows == {}, received.differing_rows
         there = {r[0] for r in self.rows("select distinct submission from staging.stg_submissions__features")}
         delivered = set(Inbox(self.data_dir / "inbox").submissions())
         assert delivered <= there, delivered - there  # what left its folder stands until it is withdrawn

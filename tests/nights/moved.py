@@ -71,22 +71,22 @@ def moved(before: Figures, now: Figures) -> set[tuple[str, str]]:
     return {key for key in before.keys() | now.keys() if before.get(key, nothing) != now.get(key, nothing)}
 
 
-def changes_are_told(night: Night) -> Iterator[str]:
+def changes_are_reported(night: Night) -> Iterator[str]:
     """Every figure that moved has a row with a right reason, and no row is of one that did not."""
-    told = night.rows("select subject, record_key, measure, reason from marts.changes_since_last_release")
+    reported = night.rows("select subject, record_key, measure, reason from marts.changes_since_last_release")
     if night.before is None:
-        if told:
-            yield f"the first release tells {len(told)} changes"
+        if reported:
+            yield f"the first release tells {len(reported)} changes"
         return
     before, now = Release(night.before / "warehouse" / "restauracion.duckdb"), Release(night.published)
     for subject in ("initiatives", "spending", "progress", "investments", "degradation"):
-        there = {(record, measure) for s, record, measure, _ in told if s == subject}
-        gone, came = getattr(before, subject), getattr(now, subject)
+        there = {(record, measure) for s, record, measure, _ in reported if s == subject}
+        gone, received = getattr(before, subject), getattr(now, subject)
         # a figure that is null on the only side where its record is, is none
-        truth = {k for k in moved(gone, came) if gone.get(k) is not None or came.get(k) is not None}
+        truth = {k for k in moved(gone, received) if gone.get(k) is not None or received.get(k) is not None}
         if there != truth:
             yield f"{subject}: told but not moved {sorted(there - truth)[:5]}, moved but not told {sorted(truth - there)[:5]}"
-    for subject, record, measure, reason in told:
+    for subject, record, measure, reason in reported:
         right = _reasons(subject, record, measure, before, now)
         if reason not in right:
             yield f"{subject} {record} {measure}: told {reason}, expected one of {sorted(right)}"
@@ -105,8 +105,8 @@ def _reasons(subject: str, record: str, measure: str, before: Release, now: Rele
     if not has:
         return {"linked"} if any(r in now.home for r in had) else {"withdrawn"}
     if had != has:
-        came = {"linked" if r in before.home else "new_record" for r in has - had}
-        return came | {"split" if r in now.home else "withdrawn" for r in had - has}
+        received = {"linked" if r in before.home else "new_record" for r in has - had}
+        return received | {"split" if r in now.home else "withdrawn" for r in had - has}
     if record in now.repaired - before.repaired:
         return {"repaired"}
     own = any(

@@ -197,10 +197,10 @@ def initiative_keys(world: World) -> dict[str, str]:
 
 def _errors(result: dg.ExecuteInProcessResult) -> str:
     """Messages of failed steps, innermost last."""
-    told = []
+    reported = []
     for event in result.all_events:
         error = event.step_failure_data.error if event.is_step_failure else None
         while error is not None:
-            told.append(f"{event.step_key}: {error.message.strip()}")
+            reported.append(f"{event.step_key}: {error.message.strip()}")
             error = error.cause
-    return "\n".join(told)
+    return "\n".join(reported)

@@ -32,10 +32,10 @@ from restoration.build.publish import publish
 from restoration.build.replay import differences
 from restoration.build.session import BuildSession
 from restoration.exports.release import EXPORTS, MANIFEST, REPORT
-from restoration.linkage.decisions import DecisionBook
+from restoration.linkage.decisions import DecisionStore
 from restoration.quality_site.pages import LATEST
 from sandbox.days.calendar import date_of, night_of
-from tests.nights.moved import changes_are_told
+from tests.nights.moved import changes_are_reported
 from tests.nights.night import Night, initiative_keys
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ class Memory:
     stale: dict[tuple[str, str | None], bool] = field(default_factory=dict)
     last_good: dict[tuple[str, str | None], int] = field(default_factory=dict)  # source, partition -> day
     stored_bytes: int = 0
-    told_changes: list[tuple] = field(default_factory=list)
+    reported_changes: list[tuple] = field(default_factory=list)
 
 
 def broken_promises(night: Night, memory: Memory) -> list[str]:
@@ -62,8 +62,8 @@ def broken_promises(night: Night, memory: Memory) -> list[str]:
         return [f"day {night.day}: nothing was published: {night.errors}"]
     broken = [f"a step failed: {night.errors}"] if night.errors else []
     for promise in PROMISES:
-        broken += [f"{promise.__name__}: {told}" for told in promise(night, memory)]
-    return [f"day {night.day}: {told}" for told in broken]
+        broken += [f"{promise.__name__}: {reported}" for reported in promise(night, memory)]
+    return [f"day {night.day}: {reported}" for reported in broken]
 
 
 # -- the file ------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def a_build_from_nothing_is_the_same(night: Night, memory: Memory) -> Iterator[s
             shutil.copytree(night.before / "linkage", linkage)
     with time_machine.travel(night_of(night.day), tick=True):
         store, lake = SnapshotStore(night.data_dir / "snapshots"), Lake(night.data_dir / "lake")
-        session = BuildSession(files, store, lake, night.layers, "again", date_of(night.day), DecisionBook(linkage))
+        session = BuildSession(files, store, lake, night.layers, "again", date_of(night.day), DecisionStore(linkage))
         try:
             session.con.execute("delete from meta.model_states")
             publish(session)
@@ -203,14 +203,14 @@ def ids_persist_unless_the_truth_moved(night: Night, memory: Memory) -> Iterator
     memory.initiative_of, memory.truth_of = now, truth
 
 
-def what_moved_is_told_and_nothing_else(night: Night, memory: Memory) -> Iterator[str]:
+def what_moved_is_reported_and_nothing_else(night: Night, memory: Memory) -> Iterator[str]:
     """`marts.changes_since_last_release` beside the two files."""
-    told = sorted(night.rows("select * from marts.changes_since_last_release"), key=repr)
+    reported = sorted(night.rows("select * from marts.changes_since_last_release"), key=repr)
     if night.is_new:
-        yield from changes_are_told(night)
-    elif told != memory.told_changes:
+        yield from changes_are_reported(night)
+    elif reported != memory.reported_changes:
         yield "the release is the same, but other changes are told"
-    memory.told_changes = told
+    memory.reported_changes = reported
 
 
 # -- quality -------------------------------------------------------------------------------------------
@@ -285,10 +285,10 @@ def everything_beside_the_file_is_of_this_release(night: Night, memory: Memory) 
         yield f"the quality site is of {site}"
     os.environ["RESTAURACION_DATA_DIR"] = str(night.data_dir)
     try:
-        _, told = runpy.run_path(str(ROOT / "docs" / "cuaderno.py"))["app"].run()
-        if told["release"][0] != release:
-            yield f"the notebook shows {told['release'][0]}"
-        told["con"].close()
+        _, reported = runpy.run_path(str(ROOT / "docs" / "cuaderno.py"))["app"].run()
+        if reported["release"][0] != release:
+            yield f"the notebook shows {reported['release'][0]}"
+        reported["con"].close()
     finally:
         del os.environ["RESTAURACION_DATA_DIR"]
 
@@ -325,7 +325,7 @@ def storage_grows_with_change_alone(night: Night, memory: Memory) -> Iterator[st
 
 PROMISES: tuple[Promise, ...] = (
     the_file_is_one_complete_release, a_build_from_nothing_is_the_same, net_hectares_are_the_union, every_sol_is_linked_or_unlinked_once,
-    programme_totals_are_those_of_the_file, what_moved_is_told_and_nothing_else, ids_persist_unless_the_truth_moved,
+    programme_totals_are_those_of_the_file, what_moved_is_reported_and_nothing_else, ids_persist_unless_the_truth_moved,
     every_earlier_day_is_given_back, everything_beside_the_file_is_of_this_release, quarantine_entries_open_and_close_with_their_causes,
     nothing_is_left_behind, stale_sources_are_named_with_the_right_day, storage_grows_with_change_alone,
 )  # fmt: skip

@@ -51,8 +51,8 @@ def pipeline(make_pipeline: MakePipeline, world: World, monkeypatch: pytest.Monk
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     home = dagster_home(tmp_path, {"DAGSTER_HOME": str(tmp_path / "home")})["DAGSTER_HOME"]
-    with instance_of(Path(home)) as made:
-        yield made
+    with instance_of(Path(home)) as created:
+        yield created
 
 
 def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteJobResult:
@@ -91,15 +91,15 @@ def test_going_on_from_a_failure_publishes_the_night_and_not_the_one_before(
         "select count(*) from staging.stg_submissions__features where submission like 'gore_puno%'"
     ) == [(3,)]
     assert pipeline.query("select count(*) from core.areas where layer_name like 'gore_puno%'") == [(3,)]
-    told = [
+    reported = [
         e
         for e in again.filter_events(lambda e: e.is_step_materialization)
         if e.asset_key == dg.AssetKey("stg_submissions__features")
     ]
-    assert told, "the UI is told that the table was made"
+    assert reported, "the UI is told that the table was made"
     release = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
-    came = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
-    assert came.differing_rows == {}
+    received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
+    assert received.differing_rows == {}
 
 
 def test_a_run_of_one_mart_publishes_no_table_of_an_older_night(pipeline: Pipeline) -> None:
@@ -113,15 +113,15 @@ def test_a_run_of_one_mart_publishes_no_table_of_an_older_night(pipeline: Pipeli
     assert pipeline.query("select count(*) from core.areas where layer_name like 'gore_puno%'") == [(3,)]
     release = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
     for manifest, earlier in before.items():
-        told = json.loads(manifest.read_text())
-        assert (told["release_id"], told["superseded_by"]) == (earlier, release)
+        reported = json.loads(manifest.read_text())
+        assert (reported["release_id"], reported["superseded_by"]) == (earlier, release)
         assert release in (manifest.parent / SUPERSEDED_NOTE).read_text(encoding="utf-8")
     assert pipeline.run(with_exports=True), pipeline.errors()
     release = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
     for manifest in before:
-        told = json.loads(manifest.read_text())
-        assert told["release_id"] == release
-        assert "superseded_by" not in told
+        reported = json.loads(manifest.read_text())
+        assert reported["release_id"] == release
+        assert "superseded_by" not in reported
         assert not (manifest.parent / SUPERSEDED_NOTE).exists()
 
 
@@ -166,9 +166,9 @@ def test_changes_told_are_those_of_this_release_even_where_none_of_its_figures_m
     second = make_pipeline(own_world, data_dir=first.data_dir)
     assert second.run(), second.errors()
     assert second.query("select count(*) > 0 from marts.changes_since_last_release") == [(True,)]
-    told = second.query("select * from marts.changes_since_last_release order by all")
+    reported = second.query("select * from marts.changes_since_last_release order by all")
     assert second.run(), second.errors()
-    assert second.query("select * from marts.changes_since_last_release order by all") == told, (
+    assert second.query("select * from marts.changes_since_last_release order by all") == reported, (
         "a quiet night is the same release"
     )
     path = own_world.layers / "watersheds.parquet"

@@ -11,7 +11,7 @@ import shapely
 
 from resources import arcgis
 from resources.arcgis import ArcGIS
-from resources.arcgis_pages import ByIds, ByLastId, ByOffset, ByQuadrants, Way
+from resources.arcgis_pages import ByIds, ByLastId, ByOffset, ByQuadrants, PagingStrategy
 from resources.errors import EmptyAnswer, LayerNotFound
 from resources.http import Http
 from resources.snapshots import SnapshotStore
@@ -30,14 +30,14 @@ def read(koop: str, tmp_path: Path) -> Callable[..., pl.DataFrame]:
     return layer
 
 
-def same(came: pl.DataFrame, features: pl.DataFrame) -> None:
+def same(received: pl.DataFrame, features: pl.DataFrame) -> None:
     """The features served are those that came: ids, names and ground."""
-    came = came.with_columns(pl.col("id").cast(pl.Int64)).sort("id")
-    assert came["id"].to_list() == features["id"].to_list()
-    assert came["codigo"].to_list() == features["codigo"].to_list()
-    assert came["nombre"].to_list() == features["nombre"].to_list()
-    assert came["_geometry_fault"].null_count() == came.height
-    one, other = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (came, features))
+    received = received.with_columns(pl.col("id").cast(pl.Int64)).sort("id")
+    assert received["id"].to_list() == features["id"].to_list()
+    assert received["codigo"].to_list() == features["codigo"].to_list()
+    assert received["nombre"].to_list() == features["nombre"].to_list()
+    assert received["_geometry_fault"].null_count() == received.height
+    one, other = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (received, features))
     assert shapely.equals(shapely.normalize(one), shapely.normalize(other)).all()
 
 
@@ -51,9 +51,9 @@ def test_every_feature_comes_at_any_page_size(
 
 @pytest.mark.parametrize("way", [ByOffset(), ByLastId(), ByIds(), ByQuadrants()], ids=lambda way: way.name)
 def test_every_way_of_paging_brings_every_feature(
-    read: Callable[..., pl.DataFrame], features: pl.DataFrame, way: Way, monkeypatch: pytest.MonkeyPatch
+    read: Callable[..., pl.DataFrame], features: pl.DataFrame, way: PagingStrategy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arcgis, "rungs", lambda _: [way])
+    monkeypatch.setattr(arcgis, "paging_strategies", lambda _: [way])
     same(read("distritos", "Distritos"), features)
 
 
@@ -61,7 +61,7 @@ def test_ids_that_koop_makes_cannot_be_filtered_and_no_row_is_lost_by_it(
     read: Callable[..., pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`OBJECTID > -1` finds nothing there: an answer without rows is refused, and the ladder goes on to another way."""
-    monkeypatch.setattr(arcgis, "rungs", lambda _: [ByLastId()])
+    monkeypatch.setattr(arcgis, "paging_strategies", lambda _: [ByLastId()])
     with pytest.raises(EmptyAnswer):
         read("sin_id", "Sin id")
 

@@ -22,11 +22,11 @@ def test_every_feature_comes(mapserver: str, features: pl.DataFrame, tmp_path: P
     fetched = Wfs(HTTP).read_type("mapserver.distritos", f"{mapserver}{kind}.map", "distritos", "id", draft)
     assert fetched.rows == features.height
     assert fetched.rows_at_server == (None if kind == "capped" else features.height), "a cap is not taken for a count"
-    came = pl.concat(fetched.frames(), how="diagonal").with_columns(pl.col("id").cast(pl.Int64)).sort("id")
-    assert came["id"].to_list() == features["id"].to_list()
-    assert came["codigo"].to_list() == features["codigo"].to_list()
-    assert came["nombre"].to_list() == features["nombre"].to_list()
-    one, other = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (came, features))
+    received = pl.concat(fetched.frames(), how="diagonal").with_columns(pl.col("id").cast(pl.Int64)).sort("id")
+    assert received["id"].to_list() == features["id"].to_list()
+    assert received["codigo"].to_list() == features["codigo"].to_list()
+    assert received["nombre"].to_list() == features["nombre"].to_list()
+    one, other = (shapely.from_wkb(f["geometry"].to_numpy()) for f in (received, features))
     assert shapely.hausdorff_distance(one, other).max() < 1e-6  # GML is written with six decimals
     assert ("gml" in draft.parameters["outputFormat"]) == (kind == "gml")
 

@@ -78,7 +78,7 @@ def kept(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [r[0] for r in con.execute("select id from accepted.things order by 1").fetchall()]
 
 
-def book(con: duckdb.DuckDBPyConnection) -> list[tuple]:
+def history(con: duckdb.DuckDBPyConnection) -> list[tuple]:
     return con.execute(
         "select entry_key, opened_on, closed_on, closed_how from quality.quarantine_history order by all"
     ).fetchall()
@@ -105,10 +105,13 @@ def test_a_row_comes_back_by_itself_and_the_book_remembers(con: duckdb.DuckDBPyC
     enforce(con, "staging.things", contract, later)
     assert held(con) == ["e"]
     assert kept(con) == ["a", "b"]
-    assert book(con) == [("b", DAY, later, "mended"), ("c", DAY, later, "withdrawn"), ("e", later, None, None)]
+    assert history(con) == [("b", DAY, later, "mended"), ("c", DAY, later, "withdrawn"), ("e", later, None, None)]
     send(con, [("b", "ana", 50, "red")])
     enforce(con, "staging.things", contract, later)
-    assert [entry for entry in book(con) if entry[0] == "b"] == [("b", DAY, later, "mended"), ("b", later, None, None)]
+    assert [entry for entry in history(con) if entry[0] == "b"] == [
+        ("b", DAY, later, "mended"),
+        ("b", later, None, None),
+    ]
     assert con.execute("select opened_on from quality.quarantine").fetchall() == [(later,)]
 
 
@@ -121,7 +124,7 @@ def test_a_waived_row_passes_by_name_and_no_longer_than_allowed(
     assert (small.rows_failed, small.rows_waived, small.passed) == (2, 1, False), "the rule still counts the row"
     assert held(con) == ["c"]
     assert kept(con) == ["a", "b", "d"]
-    assert ("b", DAY, DAY, "waived") in book(con)
+    assert ("b", DAY, DAY, "waived") in history(con)
     assert con.execute("select rule_id, approved_by, row_count from quality.waivers").fetchall() == [
         (RULE, "Ana Pérez", 1)
     ]

@@ -20,8 +20,8 @@ from restoration.ground import MOST_VERTICES, tiles
 
 
 def blob(x: float, y: float, radius: float, corners: int) -> shapely.Polygon:
-    turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return shapely.Polygon(np.column_stack([x + radius * np.cos(turns), y + radius * np.sin(turns)]))
+    order = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return shapely.Polygon(np.column_stack([x + radius * np.cos(order), y + radius * np.sin(order)]))
 
 
 SHAPES = st.lists(
@@ -33,20 +33,20 @@ SHAPES = st.lists(
 
 @pytest.fixture(scope="module")
 def con() -> duckdb.DuckDBPyConnection:
-    made = connect()
-    made.execute(MACROS.read_text(encoding="utf-8"))
-    made.execute("create schema core; create schema seeds")
-    made.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
-    return made
+    created = connect()
+    created.execute(MACROS.read_text(encoding="utf-8"))
+    created.execute("create schema core; create schema seeds")
+    created.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
+    return created
 
 
 def counted(
-    con: duckdb.DuckDBPyConnection, shapes: Sequence[shapely.Geometry], turns: Sequence[int] | None = None
+    con: duckdb.DuckDBPyConnection, shapes: Sequence[shapely.Geometry], order: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """Areas with gross and net hectares, by the models core.shared_ground and core.area_net."""
     frame = pl.DataFrame({
         "area_id": [f"A{n:03d}" for n in range(len(shapes))],
-        "turn": list(turns or range(len(shapes))),
+        "turn": list(order or range(len(shapes))),
         "wkb": [shapely.to_wkb(s) for s in shapes],
     })  # fmt: skip
     con.register("given", frame.to_arrow())
@@ -71,8 +71,8 @@ def test_net_is_the_union_whatever_the_turns_and_never_more_than_gross(
     found = counted(con, shapes)
     assert found["net_ha"].sum() == pytest.approx(union, abs=1e-6)
     assert (found["net_ha"] <= found["geometry_ha"] + 1e-9).all()
-    turns = np.random.default_rng(seed).permutation(len(shapes)).tolist()
-    assert counted(con, shapes, turns)["net_ha"].sum() == pytest.approx(union, abs=1e-6), (
+    order = np.random.default_rng(seed).permutation(len(shapes)).tolist()
+    assert counted(con, shapes, order)["net_ha"].sum() == pytest.approx(union, abs=1e-6), (
         "totals do not depend on the order"
     )
 
@@ -104,10 +104,10 @@ def test_containment_and_slivers(con: duckdb.DuckDBPyConnection) -> None:
 
 def wavering(corners: int, seed: int) -> shapely.Polygon:
     random = np.random.default_rng(seed)
-    turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    order = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     reach = 10_000 + np.convolve(random.normal(0, 300, corners), np.ones(5) / 5, "same")
     return shapely.Polygon(
-        np.column_stack([reach * np.cos(turns), reach * np.sin(turns)]), [blob(0, 0, 2_000, 700).exterior.coords]
+        np.column_stack([reach * np.cos(order), reach * np.sin(order)]), [blob(0, 0, 2_000, 700).exterior.coords]
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dbt_like_sql.runner import engine_tables
 from restoration.linkage import identity, links
-from restoration.linkage.decisions import DECISIONS, TO_REVIEW, DecisionBook
+from restoration.linkage.decisions import DECISIONS, TO_REVIEW, DecisionStore
 from restoration.linkage.identity import Membership, carried_on
 
 LIMITS = links.Thresholds(linked=0.95, review=0.3)
@@ -64,23 +64,23 @@ def test_the_model_never_joins_two_records_of_one_registry_not_even_through_a_th
 
 
 def test_the_same_cui_links_without_the_model_and_within_a_registry() -> None:
-    told = records(a="m", b="m", c="s").with_columns(cui=pl.Series(["2400001", "2400001", None]))
-    assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
+    reported = records(a="m", b="m", c="s").with_columns(cui=pl.Series(["2400001", "2400001", None]))
+    assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
 
 
 def test_one_registry_telling_the_id_of_another_links() -> None:
-    told = records(a="m", b="s").with_columns(source_record_id=pl.lit("RED-2020-0001"))
-    assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
-    told = records(a="m", b="m").with_columns(source_record_id=pl.lit("RED-2020-0001"))
-    assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {}
-    told = records(a="m", b="s").with_columns(source_record_id=pl.lit("100001"))
-    assert outcomes(links.settle(told, scored(), {}, LIMITS)) == {}, "every registry has a record of that number"
+    reported = records(a="m", b="s").with_columns(source_record_id=pl.lit("RED-2020-0001"))
+    assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
+    reported = records(a="m", b="m").with_columns(source_record_id=pl.lit("RED-2020-0001"))
+    assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {}
+    reported = records(a="m", b="s").with_columns(source_record_id=pl.lit("100001"))
+    assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {}, "every registry has a record of that number"
 
 
 def test_a_decision_stands_above_rules_and_model() -> None:
-    told = records(a="m", b="s", c="f").with_columns(cui=pl.Series(["2400001", "2400001", None]))
+    reported = records(a="m", b="s", c="f").with_columns(cui=pl.Series(["2400001", "2400001", None]))
     decided = {("a", "b"): "apart", ("a", "c"): "same"}
-    settled = outcomes(links.settle(told, scored(("b", "c", 0.999), ("a", "c", 0.02)), decided, LIMITS))
+    settled = outcomes(links.settle(reported, scored(("b", "c", 0.999), ("a", "c", 0.02)), decided, LIMITS))
     assert settled[("a", "b")] == ("apart", "person")
     assert settled[("a", "c")] == ("linked", "person")
     assert settled[("b", "c")] == ("review", "model"), "it would bring a and b together after all"
@@ -93,8 +93,8 @@ def test_decisions_that_contradict_each_other_come_back_to_people() -> None:
     assert "mantiene aparte" in settled.filter(pl.col("outcome") == "review")["reason_es"][0]
 
 
-def ids(book: list[Membership]) -> dict[str, str]:
-    return {row.record_key: row.initiative_id for row in book if row.until is None}
+def ids(decision_store: list[Membership]) -> dict[str, str]:
+    return {row.record_key: row.initiative_id for row in decision_store if row.until is None}
 
 
 def test_a_group_that_grows_keeps_its_id() -> None:
@@ -133,8 +133,8 @@ def test_a_record_that_was_withdrawn_and_comes_back_finds_its_id() -> None:
 
 
 def test_nothing_moves_where_nothing_changed() -> None:
-    book = carried_on([["a"], ["b", "c"]], [], DAY)
-    assert carried_on([["a"], ["b", "c"]], book, DAY + dt.timedelta(9)) == book
+    decision_store = carried_on([["a"], ["b", "c"]], [], DAY)
+    assert carried_on([["a"], ["b", "c"]], decision_store, DAY + dt.timedelta(9)) == decision_store
 
 
 PARTITIONS = st.lists(
@@ -145,12 +145,12 @@ PARTITIONS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(PARTITIONS)
 def test_whatever_happens_an_id_means_one_thing(days: list[dict[str, int]]) -> None:
-    book: list[Membership] = []
+    decision_store: list[Membership] = []
     seen: dict[str, set[str]] = {}
     for number, day in enumerate(days):
         groups = [sorted(r for r, g in day.items() if g == n) for n in sorted(set(day.values()))]
-        book = carried_on(groups, book, DAY + dt.timedelta(number))
-        now = ids(book)
+        decision_store = carried_on(groups, decision_store, DAY + dt.timedelta(number))
+        now = ids(decision_store)
         assert set(now) == set(day), "every record of today has an id, and no other"
         assert all(len({now[r] for r in group}) == 1 for group in groups)
         assert len(set(now.values())) == len(groups), "two groups never bear one id"
@@ -161,17 +161,17 @@ def test_whatever_happens_an_id_means_one_thing(days: list[dict[str, int]]) -> N
             )
         for record, initiative in now.items():
             seen.setdefault(initiative, set()).add(record)
-        closed = [r for r in book if r.until is not None]
+        closed = [r for r in decision_store if r.until is not None]
         assert all(r.went_by for r in closed)
         assert all(r.since <= r.until for r in closed if r.until)
 
 
 def test_groups_without_a_founding_record_are_no_initiative() -> None:
-    told = pl.DataFrame(
+    reported = pl.DataFrame(
         {"record_key": ["a", "i", "j"], "founds_initiative": [True, False, False], "trust_order": [1, 8, 8]}
     )
     linked = pl.DataFrame({"record_key_a": ["a"], "record_key_b": ["i"]})
-    assert identity.grouped(told, linked) == [["a", "i"]]
+    assert identity.grouped(reported, linked) == [["a", "i"]]
 
 
 # -- the two files of decisions ------------------------------------------------------------------------
@@ -179,23 +179,23 @@ def test_groups_without_a_founding_record_are_no_initiative() -> None:
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
-    made = duckdb.connect()
-    made.execute("create schema core")
+    created = duckdb.connect()
+    created.execute("create schema core")
     columns = ", ".join(f"{c.name} {c.type}" for c in engine_tables()["core.link_decisions"].columns)
-    made.execute(f"create table core.link_decisions ({columns})")
-    made.execute(
+    created.execute(f"create table core.link_decisions ({columns})")
+    created.execute(
         "create table core.record_links (record_key_a varchar, record_key_b varchar, match_probability double, outcome varchar, reason_es varchar)"
     )
-    made.execute(
+    created.execute(
         "create table core.linkage_records (record_key varchar, name varchar, ubigeo varchar, start_date date)"
     )
-    made.execute(
+    created.execute(
         "insert into core.linkage_records values ('a', '=cmd()', '010101', null), ('b', 'Bosque', null, '2020-01-01'), ('c', 'Bofedal', null, null)"
     )
-    made.execute(
+    created.execute(
         "insert into core.record_links values ('a', 'b', 0.5, 'review', 'mismo nombre'), ('b', 'c', 0.4, 'review', 'mismo distrito')"
     )
-    return made
+    return created
 
 
 def review(folder: Path) -> pl.DataFrame:
@@ -203,16 +203,16 @@ def review(folder: Path) -> pl.DataFrame:
 
 
 def test_what_is_filled_in_is_obeyed_kept_and_asked_no_more(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    book = DecisionBook(tmp_path)
-    book.write(book.files(con))
+    decision_store = DecisionStore(tmp_path)
+    decision_store.write(decision_store.files(con))
     asked = review(tmp_path)
     assert asked["record_key_a"].to_list() == ["a", "b"]
     assert asked["name_a"][0] == "'=cmd()", "a spreadsheet must not take a name for a formula"
     asked.with_columns(decision=pl.Series(["Misma", None]), decided_by=pl.lit("ana")).write_csv(tmp_path / TO_REVIEW)
-    book.absorb(con, DAY)
-    assert book.decisions(con) == {("a", "b"): "same"}
+    decision_store.absorb(con, DAY)
+    assert decision_store.decisions(con) == {("a", "b"): "same"}
     con.execute("update core.record_links set outcome = 'linked' where record_key_a = 'a'")
-    book.write(book.files(con))
+    decision_store.write(decision_store.files(con))
     assert review(tmp_path)["record_key_a"].to_list() == ["b"]
     kept = pl.read_csv(tmp_path / DECISIONS, infer_schema=False).row(0, named=True)
     assert (kept["decision"], kept["decided_by"], kept["decided_on"]) == ("same", "ana", "2026-01-01")
@@ -221,15 +221,15 @@ def test_what_is_filled_in_is_obeyed_kept_and_asked_no_more(con: duckdb.DuckDBPy
 def test_a_lost_file_takes_no_decision_with_it_and_a_lost_warehouse_neither(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    book = DecisionBook(tmp_path)
+    decision_store = DecisionStore(tmp_path)
     con.execute("insert into core.link_decisions values ('a', 'b', 'apart', 'ana', null, '2026-01-01')")
-    book.write(book.files(con))
+    decision_store.write(decision_store.files(con))
     (tmp_path / DECISIONS).unlink()
-    book.absorb(con, DAY)
-    assert book.decisions(con) == {("a", "b"): "apart"}
-    book.write(book.files(con))
+    decision_store.absorb(con, DAY)
+    assert decision_store.decisions(con) == {("a", "b"): "apart"}
+    decision_store.write(decision_store.files(con))
     con.execute("delete from core.link_decisions")
-    book.absorb(con, dt.date(2027, 1, 1))
+    decision_store.absorb(con, dt.date(2027, 1, 1))
     assert con.execute("select decision, decided_on from core.link_decisions").fetchall() == [("apart", DAY)]
 
 
@@ -240,7 +240,7 @@ def test_a_file_that_excel_saved_with_semicolons_is_read(
     (tmp_path / TO_REVIEW).write_text(
         "decision;decided_by;record_key_a;record_key_b\nSÍ;Señora Núñez;b;a\n", encoding=encoding
     )
-    DecisionBook(tmp_path).absorb(con, DAY)
+    DecisionStore(tmp_path).absorb(con, DAY)
     assert con.execute(
         "select record_key_a, record_key_b, decision, decided_by from core.link_decisions"
     ).fetchall() == [("a", "b", "same", "Señora Núñez")]
@@ -249,12 +249,12 @@ def test_a_file_that_excel_saved_with_semicolons_is_read(
 def test_a_word_nobody_understands_stays_in_the_file_with_the_reason(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    book = DecisionBook(tmp_path)
+    decision_store = DecisionStore(tmp_path)
     (tmp_path / TO_REVIEW).write_text("decision,record_key_a,record_key_b\nquizás,a,b\nmisma,,b\n")
-    book.absorb(con, DAY)
-    assert book.decisions(con) == {}
-    assert len(book.problems()) == 2
-    book.write(book.files(con))
+    decision_store.absorb(con, DAY)
+    assert decision_store.decisions(con) == {}
+    assert len(decision_store.problems()) == 2
+    decision_store.write(decision_store.files(con))
     rows = review(tmp_path).filter(pl.col("problem").is_not_null())
     assert rows["decision"].to_list() == ["quizás", "misma"]
     assert "misma" in rows["problem"][0]
@@ -262,20 +262,20 @@ def test_a_word_nobody_understands_stays_in_the_file_with_the_reason(
 
 
 def test_what_somebody_fills_in_during_a_run_is_not_overwritten(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    book = DecisionBook(tmp_path)
-    book.write(book.files(con))
-    made = book.files(con)
+    decision_store = DecisionStore(tmp_path)
+    decision_store.write(decision_store.files(con))
+    created = decision_store.files(con)
     review(tmp_path).with_columns(decision=pl.Series([None, "distinta"])).write_csv(tmp_path / TO_REVIEW)
-    book.write(made)
+    decision_store.write(created)
     assert dict(review(tmp_path).select("record_key_a", "decision").iter_rows()) == {"b": "distinta", "a": None}
 
 
 def test_a_file_that_cannot_be_read_is_left_for_its_owner(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     (tmp_path / DECISIONS).write_text("a,b\n1,2,3\n")
-    book = DecisionBook(tmp_path)
-    book.absorb(con, DAY)
-    assert "row 2 has 3 cells" in book.problems()[0]
-    book.write(book.files(con))
+    decision_store = DecisionStore(tmp_path)
+    decision_store.absorb(con, DAY)
+    assert "row 2 has 3 cells" in decision_store.problems()[0]
+    decision_store.write(decision_store.files(con))
     assert (tmp_path / DECISIONS).read_text() == "a,b\n1,2,3\n"
 
 

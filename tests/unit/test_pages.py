@@ -28,7 +28,7 @@ features = st.lists(
 
 
 def body_of(drawn: list[tuple], envelope: dict[str, Any], *, flag_first: bool) -> bytes:
-    rows = [{"attributes": a} | ({"geometry": g} if told else {}) for a, g, told in drawn]
+    rows = [{"attributes": a} | ({"geometry": g} if reported else {}) for a, g, reported in drawn]
     rows.append({"attributes": {"OBJECTID": 0}, "geometry": BULK})
     return orjson.dumps(envelope | {"features": rows} if flag_first else {"features": rows} | envelope)
 

@@ -15,11 +15,11 @@ CHANGED = Column("value_after", "Ahora", "Now", "number_or_term")
 
 
 @pytest.mark.parametrize(
-    ("told", "as_shown"),
+    ("reported", "as_shown"),
     [("1234567.5", "1,234,567.50"), ("0", "0.00"), ("-12.3456", "-12.35"), ("in_progress", "in_progress"), (None, "–")],
 )
-def test_a_text_of_the_mart_is_shown_as_the_number_that_it_is(told: str | None, as_shown: str) -> None:
-    assert shown(_number_or_word(told), CHANGED) == as_shown
+def test_a_text_of_the_mart_is_shown_as_the_number_that_it_is(reported: str | None, as_shown: str) -> None:
+    assert shown(_number_or_word(reported), CHANGED) == as_shown
 
 
 def test_a_text_is_never_formatted_as_a_number() -> None:

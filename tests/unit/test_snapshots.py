@@ -103,9 +103,9 @@ def test_where_a_manifest_is_damaged_the_snapshot_before_stands_until_it_comes_a
     assert now
     path = tmp_path / "minam" / "x" / f"{now.snapshot_id}.json"
     path.write_text(path.read_text()[:100])
-    standing = store.current("minam.x")
-    assert standing
-    assert standing.snapshot_id == draft_of(store, b"old").snapshot_id
+    last_good = store.current("minam.x")
+    assert last_good
+    assert last_good.snapshot_id == draft_of(store, b"old").snapshot_id
     with pytest.raises(CorruptSnapshot, match=now.snapshot_id):  # what was then cannot be told from what is left
         SnapshotStore(tmp_path, until=store.attempts("minam.x")[-1].at).current("minam.x")
     assert commit(store, draft_of(store, b"young"))

@@ -15,14 +15,14 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-def add_line(path: Path, entry: dict[str, Any]) -> None:
+def append_entry(path: Path, entry: dict[str, Any]) -> None:
     """Add an entry, on a line of its own even where the one before was torn; on the disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(entry, ensure_ascii=False) + "\n"
-    with path.open("a", encoding="utf-8") as book:
-        book.write(line if _ends_whole(path) else "\n" + line)
-        book.flush()
-        os.fsync(book.fileno())
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line if _ends_whole(path) else "\n" + line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -44,8 +44,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _ends_whole(path: Path) -> bool:
     """Whether the last line was written to its end."""
-    with path.open("rb") as book:
-        if not book.seek(0, os.SEEK_END):
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
             return True
-        book.seek(-1, os.SEEK_END)
-        return book.read(1) == b"\n"
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

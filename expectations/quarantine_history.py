@@ -12,7 +12,7 @@ import duckdb
 from expectations.contracts import Contract
 
 
-def keep_book(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date) -> None:
+def update_quarantine_history(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date) -> None:
     """Close entries that are no longer held, open new ones; nothing that was ever held back is forgotten.
 
     Reads quality.quarantine as it is now, and the temporary table `failing` for rows that are waived.
