@@ -9,11 +9,16 @@ from dagster import AssetKey
 
 from restoration.sources.register import SourceLayer
 
-OWNERS = ["team:restauracion-datos"]
+OWNERS = ["team:restauracion-datos"]  # who builds and runs the warehouse
 _PREFIX = {"staging": "", "core": "core_", "marts": "mart_", "quality": "quality_", "meta": "meta_"}
 PUBLISHED = AssetKey("published_warehouse")
 ANSWERS = AssetKey("submission_answers")
 QUALITY_SITE = AssetKey("quality_site")
+
+
+def owners_of(institution: str) -> list[str]:
+    """Who answers for what an institution published: itself, and who reads it."""
+    return [f"team:{institution}", *OWNERS]
 
 
 def raw_key(layer: SourceLayer) -> AssetKey:

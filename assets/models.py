@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
-from assets.keys import OWNERS, PUBLISHED, raw_key, table_key
+from assets.keys import OWNERS, PUBLISHED, owners_of, raw_key, table_key
+from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.runner import Model, load_models
 from expectations.contracts import read_contract
 from expectations.quarantine import planned_checks
@@ -102,16 +103,17 @@ def _model_asset(
             dg.AssetSpec(
                 key=key,
                 deps=_dependencies(model, by_table),
-                description=f"{model.about.description.en} ({model.about.description.es}).\n\n"
-                f"**One row**: {model.about.grain}\n\n**Source**: {model.about.source}"
-                + ("" if not model.sql else f"\n\n```sql\n{model.sql}\n```"),
+                description=f"One row is {model.about.grain.split(' | ')[-1]}. {model.about.description.en}.\n\n"
+                f"**Una fila**: {model.about.grain.split(' | ')[0]}. {model.about.description.es}.\n\n"
+                f"**Source**: {model.about.source}" + ("" if not model.sql else f"\n\n```sql\n{model.sql}\n```"),
                 group_name=model.layer,
                 kinds={"duckdb", "python" if model.is_step else "sql"},
-                owners=OWNERS,
+                owners=owners_of(sources[0]) if len(sources) == 1 else OWNERS,
                 tags={"layer": model.layer} | ({"source": sources[0]} if len(sources) == 1 else {}),
                 code_version=hashlib.sha256(code.encode()).hexdigest()[:12],
                 metadata={
                     "dagster/table_name": model.table,
+                    "dagster/code_references": _code_of(model),
                     "dagster/column_schema": dg.TableSchema(
                         [dg.TableColumn(c.name, c.type, c.comment) for c in model.about.columns]
                     ),
@@ -140,6 +142,17 @@ def _model_asset(
         _publish_after_partial_run(context, session, data_folder, model.table)
 
     return sql_model
+
+
+def _code_of(model: Model) -> dg.CodeReferencesMetadataValue:
+    """The model's own files, which the UI opens; Dagster adds where the asset is defined."""
+    home = FOLDER / model.layer
+    files = {"description": home / f"{model.name}.yml", "SQL": home / f"{model.name}.sql"}
+    return dg.CodeReferencesMetadataValue(
+        code_references=[
+            dg.LocalFileCodeReference(file_path=str(p), label=label) for label, p in files.items() if p.exists()
+        ]
+    )
 
 
 def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineage | int | bool]:

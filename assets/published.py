@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets.keys import OWNERS, PUBLISHED, raw_key, table_key
+from assets.keys import OWNERS, PUBLISHED, table_key
 from assets.models import publish_release, session_of
 from dbt_like_sql.runner import load_models
 from resources.data_folder import DataFolder
@@ -16,17 +16,20 @@ from restoration.sources.register import SourceLayer
 
 
 def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinition:
-    """The asset that every model leads to.
+    """The asset that every mart leads to.
 
-    It depends on the sources too: in a run of some sources and this asset alone, nothing else tells Dagster to read first.
+    Its arrows are those of what analysts read. Its priority puts it last in a run, so that a run of some sources and this asset
+    alone reads first; and `publish` builds whatever is not current, whatever the run selected.
     """
+    shown = [table for table in load_models() if table.split(".")[0] in {"marts", "quality", "meta"}]
 
     @dg.asset(
         key=PUBLISHED,
-        deps=[*(raw_key(layer) for layer in layers.values()), *(table_key(table) for table in load_models())],
+        deps=[table_key(table) for table in shown],
         group_name="publish",
         kinds={"duckdb"},
         owners=OWNERS,
+        op_tags={"dagster/priority": "-1"},
         tags={"layer": "publish"},
         description="data/warehouse/restauracion.duckdb: the build, after every blocking check passed, in one atomic swap. "
         "Readers that hold the old file keep it; a failed run never touches it.",
@@ -36,7 +39,7 @@ def published_warehouse(layers: Mapping[str, SourceLayer]) -> dg.AssetsDefinitio
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         session = session_of(context, data_folder, warehouse, layers)
         release = publish_release(context, session, data_folder)
-        origin = "SANDBOX: made figures, of no institution" if release.is_sandbox else "live"
+        origin = "sandbox: synthetic data, of no institution" if release.is_sandbox else "live"
         return dg.MaterializeResult(
             metadata={
                 "release_id": release.release_id,

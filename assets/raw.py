@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 from pydantic import Field
 
-from assets.keys import OWNERS, raw_key
+from assets.keys import owners_of, raw_key
 from resources.data_folder import DataFolder
 from resources.snapshots import DROPPED, Manifest, SnapshotStore
 from restoration.sources.cadence import Refresh, last_good_at, overdue_after
@@ -52,8 +52,8 @@ def raw_assets(layers: Mapping[str, SourceLayer], fiscal_years: Sequence[int]) -
 def _spec(layer: SourceLayer) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=raw_key(layer),
-        description=f"{layer.title_en} ({layer.title_es}).\n\nOne row is one row of the source; columns bear the source's own "
-        f"names. From {layer.url}, published {layer.cadence}."
+        description=f"One row is one row of the source: {layer.title_en} ({layer.title_es}).\n\nColumns bear the source's own names. "
+        f"From {layer.url}, published {layer.cadence}."
         + (
             f"\n\nA file left in `inbox/fuentes/{layer.source}/` serves while the server fails or says nothing new."
             if not layer.is_submitted
@@ -64,7 +64,7 @@ def _spec(layer: SourceLayer) -> dg.AssetSpec:
         + f"\n\n_{layer.disclaimer}_",
         group_name="raw",
         kinds={"parquet", layer.kind},
-        owners=OWNERS,
+        owners=owners_of(layer.institution),
         tags={"source": layer.institution, "cadence": layer.cadence},
         metadata={
             "url": dg.MetadataValue.url(layer.url) if "://" in layer.url else layer.url,

@@ -33,16 +33,16 @@ from restoration.sources.register import (
     institution_of_host,
 )
 
-SANDBOX_BANNER = "SANDBOX: made figures of a miniature Peru, of no institution. "
+ORIGIN = "restauracion/origin"  # tag of assets, jobs and runs: `sandbox` (synthetic data of a miniature Peru) or `live`
 
 
 def build_definitions(settings: Settings, layers: Mapping[str, SourceLayer] | None = None) -> dg.Definitions:
     """Assets, job, schedule and resources for the given settings; tests call it with their own, and with registers of their own."""
     layers = layers or all_layers()
     fiscal_years = settings.fiscal_years(first_fiscal_year(layers))
-    banner = SANDBOX_BANNER if settings.hosts_file else ""
+    origin = {ORIGIN: "sandbox" if settings.hosts_file else "live"}
     by_year = [layer.source for layer in layers.values() if layer.is_by_fiscal_year]
-    job = nightly_job(banner)
+    job = nightly_job(origin)
     models = [
         *model_assets(layers),
         published_warehouse(layers),
@@ -54,14 +54,14 @@ def build_definitions(settings: Settings, layers: Mapping[str, SourceLayer] | No
     assets = [*raw_assets(layers, fiscal_years), *models]
     model_keys = [key for definition in models for key in definition.keys if key.path[-1] != FERM_PUSH]
     return dg.Definitions(
-        assets=_under_banner(assets, banner),
-        jobs=[job, push_job(banner), *watch_jobs(settings)],
+        assets=_with_origin(assets, origin),
+        jobs=[job, push_job(origin), *watch_jobs(settings)],
         sensors=[
-            inbox_sensor(settings.data_dir / "inbox", layers, model_keys, fiscal_years[-1], banner),
-            *run_sensors(settings, layers, banner),
+            inbox_sensor(settings.data_dir / "inbox", layers, model_keys, fiscal_years[-1]),
+            *run_sensors(settings, layers),
         ],
         schedules=schedules(
-            job, fiscal_years, SnapshotStore(settings.data_dir / "snapshots"), by_year, banner, settings.nightly_cron
+            job, fiscal_years, SnapshotStore(settings.data_dir / "snapshots"), by_year, settings.nightly_cron
         )
         + watch_schedules(),
         resources={
@@ -103,15 +103,13 @@ def token_variables_of(settings: Settings) -> dict[str, str]:
     return {host: name for host, name in variables.items() if name in settings.token_variables}
 
 
-def _under_banner(assets: list[dg.AssetsDefinition], banner: str) -> list[dg.AssetsDefinition]:
-    """Every page about an asset says where its figures come from."""
-    if not banner:
-        return assets
-    return list(
-        dg.map_asset_specs(
-            lambda s: s.replace_attributes(description=f"**{banner.strip()}**\n\n{s.description}"), assets
-        )
+def _with_origin(assets: list[dg.AssetsDefinition], origin: Mapping[str, str]) -> list[dg.AssetsDefinition]:
+    """Every asset says where its figures come from, in a tag and in its metadata, and in which file it is defined."""
+    marked = dg.map_asset_specs(
+        lambda s: s.replace_attributes(tags={**s.tags, **origin}, metadata={**s.metadata, "origin": origin[ORIGIN]}),
+        assets,
     )
+    return [a for a in dg.with_source_code_references(list(marked)) if isinstance(a, dg.AssetsDefinition)]
 
 
 @dg.definitions

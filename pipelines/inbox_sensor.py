@@ -25,7 +25,6 @@ def inbox_sensor(
     layers: Mapping[str, SourceLayer],
     models: Sequence[dg.AssetKey],
     last_fiscal_year: int,
-    banner: str = "",
 ) -> dg.SensorDefinition:
     """Asks for the sources whose files no run has read as they are now, every model and the answers.
 
@@ -39,8 +38,7 @@ def inbox_sensor(
         target=dg.AssetSelection.all() - dg.AssetSelection.assets(FERM_PUSH),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=banner
-        + "Looks into the inbox every half minute; what came, changed or went since the last run and stayed the same for two looks is read.",
+        description="Looks into the inbox every half minute; what came, changed or went since the last run and stayed the same for two looks is read.",
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         inbox = Inbox(folder)

@@ -10,7 +10,7 @@ closed years still move; a backfill of single years from the UI works on the raw
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -30,22 +30,24 @@ def year_range_tags(fiscal_years: Sequence[int]) -> dict[str, str]:
     return {RANGE_START: str(fiscal_years[0]), RANGE_END: str(fiscal_years[-1])}
 
 
-def nightly_job(banner: str = "") -> Any:
-    """Everything from sources to the published file. `banner` stands before the description."""
+def nightly_job(tags: Mapping[str, str]) -> Any:
+    """Everything from sources to the published file."""
     return dg.define_asset_job(
         "nightly",
-        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(FERM_PUSH),  # nothing leaves the house unasked
-        description=banner
-        + "Reads every source, builds the warehouse and publishes it if every blocking check passes.",
+        selection=dg.AssetSelection.all()
+        - dg.AssetSelection.assets(FERM_PUSH),  # nothing is sent to others unless a person asks
+        description="Reads every source, builds the warehouse and publishes it if every blocking check passes.",
+        tags=tags,
     )
 
 
-def push_job(banner: str = "") -> Any:
+def push_job(tags: Mapping[str, str]) -> Any:
     """What goes to FERM; started by a person, and a dry run unless its configuration says `send: true`."""
     return dg.define_asset_job(
         "push_ferm",
         selection=dg.AssetSelection.assets(FERM_PUSH),
-        description=banner + "Sends new initiatives to FAO's FERM. A dry run unless the launchpad says `send: true`.",
+        description="Sends new initiatives to FAO's FERM. A dry run unless the launchpad says `send: true`.",
+        tags=tags,
     )
 
 
@@ -54,7 +56,6 @@ def schedules(
     fiscal_years: Sequence[int],
     store: SnapshotStore,
     by_year: Sequence[str],
-    banner: str = "",
     nightly_cron: str = NIGHTLY,
 ) -> list[dg.ScheduleDefinition]:
     """02:00 in Lima, which keeps UTC-5 all year: on weekdays what is due, on Sundays everything.
@@ -67,8 +68,7 @@ def schedules(
         job=job,
         cron_schedule=nightly_cron,
         execution_timezone=str(LIMA),
-        description=banner
-        + "Sources that are due and fiscal years that are open; by default Monday to Saturday at 02:00 America/Lima.",
+        description="Sources that are due and fiscal years that are open; by default Monday to Saturday at 02:00 America/Lima.",
         default_status=dg.DefaultScheduleStatus.RUNNING,  # nobody has to remember to switch it on
     )
     def nightly_lima(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
@@ -82,7 +82,7 @@ def schedules(
         job=job,
         cron_schedule="0 2 * * 0",
         execution_timezone=str(LIMA),
-        description=banner + "Sundays at 02:00 America/Lima: every source and every fiscal year, closed ones too.",
+        description="Sundays at 02:00 America/Lima: every source and every fiscal year, closed ones too.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def weekly_lima() -> dg.RunRequest:

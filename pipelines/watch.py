@@ -17,12 +17,12 @@ from resources.notifications import Notifier
 from restoration.sources.register import SourceLayer
 
 
-def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: str) -> list[dg.SensorDefinition]:
-    """One sensor after runs that went well, one after those that did not; both tell what began and what ended."""
+def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer]) -> list[dg.SensorDefinition]:
+    """One sensor after runs that went well, one after those that did not; both report what began and what ended."""
 
     def watched(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
         if SHELL_TAG in context.dagster_run.tags:
-            return dg.SkipReason("A run of the shell tells people itself.")
+            return dg.SkipReason("A run of the shell reports by itself.")
         message = after_run(
             context.instance,
             context.dagster_run,
@@ -39,7 +39,7 @@ def run_sensors(settings: Settings, layers: Mapping[str, SourceLayer], banner: s
             name=name,
             minimum_interval_seconds=15,
             default_status=dg.DefaultSensorStatus.RUNNING,
-            description=banner + "Tells people what began to fail and what is mended, once each (docs/runbook.md).",
+            description="Reports what began to fail and what is resolved, once each (docs/runbook.md).",
         )(watched)
         for name, status in (
             ("after_a_good_run", dg.DagsterRunStatus.SUCCESS),
@@ -57,13 +57,13 @@ def watch_jobs(settings: Settings) -> list[dg.JobDefinition]:
         problems = Notifier.from_env(os.environ).send(message)
         context.log.info("%s\n%s", message.subject, message.text)
         for problem in problems:
-            context.log.warning("not told: %s", problem)
+            context.log.warning("not sent: %s", problem)
 
     @dg.op(
-        name="keep_house",
+        name="remove_and_verify",
         description="Removes what the policy lets go, and holds every stored byte against its checksum.",
     )
-    def keep_house(context: dg.OpExecutionContext) -> None:
+    def remove_and_verify(context: dg.OpExecutionContext) -> None:
         for line in housekeep(settings, instance=context.instance, is_dry_run=False):
             context.log.info(line)
 
@@ -73,13 +73,13 @@ def watch_jobs(settings: Settings) -> list[dg.JobDefinition]:
 
     @dg.job(name="housekeeping", description="Retention by policy, and a check of everything stored.")
     def housekeeping_job() -> None:
-        keep_house()
+        remove_and_verify()
 
     return [digest_job, housekeeping_job]
 
 
 def watch_schedules() -> list[dg.ScheduleDefinition]:
-    """07:00 every day for people, Sunday noon for the house."""
+    """07:00 every day the digest, Sunday noon housekeeping."""
     return [
         dg.ScheduleDefinition(
             name=name, job_name=job, cron_schedule=cron, execution_timezone=str(LIMA), description=text,
