@@ -101,6 +101,13 @@ def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
     assert "All code locations passed validation" in done.stdout + done.stderr
 
 
+def test_dg_checks_the_definitions() -> None:
+    dg = Path(sys.executable).with_name("dg")
+    done = subprocess.run([dg, "check", "defs"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "All definitions loaded successfully" in done.stdout + done.stderr
+
+
 def test_every_asset_has_owner_kind_group_and_description() -> None:
     from pipelines.definitions import build_definitions
     from pipelines.settings import Settings
