@@ -139,7 +139,7 @@ def _model_asset(
             yield _check_result(key, outcome, page)
         if any(o.is_blocking and not o.passed for o in built.outcomes):
             return  # Dagster stops what is downstream; nothing is published
-        _publish_after_partial_run(context, session, data_folder, model.table)
+        _publish_after_partial_run(context, session, data_folder, warehouse, model.table)
 
     return sql_model
 
@@ -217,7 +217,11 @@ def _check_result(key: dg.AssetKey, outcome: Outcome, page: dg.MetadataValue) ->
 
 
 def _publish_after_partial_run(
-    context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder, table: str
+    context: dg.AssetExecutionContext,
+    session: BuildSession,
+    data_folder: DataFolder,
+    warehouse: WarehouseResource,
+    table: str,
 ) -> None:
     """A run of some models only ends like a whole one: with its last model the build takes the published file's place."""
     selected = selected_keys(context)
@@ -228,7 +232,8 @@ def _publish_after_partial_run(
     session.pending.discard(table)
     if not session.pending:
         release = publish_release(context, session, data_folder)
-        write_site(release.path, Path(data_folder.data_dir) / "quality")
+        with warehouse.get_connection() as con:
+            write_site(con, Path(data_folder.data_dir) / "quality")
         context.log.info("Published %s", release.release_id)
 
 

@@ -25,7 +25,8 @@ from restoration.quality_site.pages import LATEST, write_site
 )
 def quality_site(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Write the site of the published release."""
-    site = write_site(warehouse.files.published, Path(data_folder.data_dir) / "quality")
+    with warehouse.get_connection() as con:
+        site = write_site(con, Path(data_folder.data_dir) / "quality")
     return dg.MaterializeResult(
         metadata={
             "release_id": site.release_id,

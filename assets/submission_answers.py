@@ -23,7 +23,8 @@ from restoration.submissions.responses import answer_all
 )
 def submission_answers(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Answer every submission."""
-    received = answer_all(warehouse.files.published, data_folder.inbox())
+    with warehouse.get_connection() as con:
+        received = answer_all(con, data_folder.inbox())
     table = "\n".join(f"| {name} | {n['accepted']} | {n['rejected']} |" for name, n in received.items())
     return dg.MaterializeResult(
         metadata={

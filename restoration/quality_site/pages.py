@@ -59,23 +59,22 @@ def page_of(table: str) -> str:
     return f"tablas/{table}.html"
 
 
-def write_site(published: Path, folder: Path) -> Site:
-    """Write the site of the published release to `folder/<release_id>` and turn `folder/latest` to it."""
-    with duckdb.connect(str(published), read_only=True) as con:
-        reported = _read(con)
-        release = reported["release"]["release_id"]
-        scratch, home = folder / f".{release}.part", folder / release
-        shutil.rmtree(scratch, ignore_errors=True)
-        (scratch / "tablas").mkdir(parents=True)
-        pages = _pages(reported)
-        for path, html in pages.items():
-            (scratch / path).write_text(html, encoding="utf-8")
-        for name, table in (
-            ("cuarentena", "quarantine"),
-            ("puntajes", "scorecard"),
-            ("conciliacion", "reconciliation"),
-        ):
-            con.execute(f"copy quality.{table} to '{_quoted(scratch / name)}.csv' (header)")
+def write_site(con: duckdb.DuckDBPyConnection, folder: Path) -> Site:
+    """Write the site of the release that `con` reads to `folder/<release_id>`, and point `folder/latest` to it."""
+    reported = _read(con)
+    release = reported["release"]["release_id"]
+    scratch, home = folder / f".{release}.part", folder / release
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "tablas").mkdir(parents=True)
+    pages = _pages(reported)
+    for path, html in pages.items():
+        (scratch / path).write_text(html, encoding="utf-8")
+    for name, table in (
+        ("cuarentena", "quarantine"),
+        ("puntajes", "scorecard"),
+        ("conciliacion", "reconciliation"),
+    ):
+        con.execute(f"copy quality.{table} to '{_quoted(scratch / name)}.csv' (header)")
     shutil.rmtree(home, ignore_errors=True)
     os.replace(scratch, home)
     link = folder / f".{LATEST}.part"

@@ -146,34 +146,34 @@ _NEVER_RECEIVED: Lines = [
 ]
 
 
-def answer_all(published: Path, inbox: Inbox) -> dict[str, dict[str, int]]:
-    """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission."""
+def answer_all(con: duckdb.DuckDBPyConnection, inbox: Inbox) -> dict[str, dict[str, int]]:
+    """Write the answers that are new or differ from the last ones; returns accepted and rejected rows by submission.
+
+    `con` reads the published file.
+    """
     state_path = inbox.folder / _STATE
     before = _reported_before(state_path)
     answered = dict(before)
     received: dict[str, dict[str, int]] = {}
-    with duckdb.connect(str(published), read_only=True) as con:
-        delivered = inbox.submissions()
-        for submission, path in delivered.items():
-            status = con.execute(_STATUS, {"submission": submission}).fetchone()
-            if status is None:
-                continue  # it came after this run had looked
-            rows = con.execute(_ROWS, {"submission": submission}).pl()
-            accepted, rejected = _judged(rows)
-            values, wrong_values = _judged(con.execute(_INDICATORS, {"submission": submission}).pl())
-            rejected = pl.concat([rejected, wrong_values])
-            received[submission] = {"accepted": accepted.height, "rejected": rejected.height}
-            facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json(), str(values.height)]
-            lines = _summary(path.name, status[0], str(status[2]), accepted.height, rejected.height, values.height)
-            _answer(answered, submission, facts, path, lines, {"Aceptadas": accepted, "Por corregir": rejected})
-        for submission, path in inbox.withdrawals().items():
-            if reported := _withdrawn(con, submission, is_there=submission in delivered):
-                facts = [path.name, *(f"{label}\0{text}" for label, text in reported)]
-                _answer(
-                    answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *reported], {}
-                )
-                if reported[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
-                    remove_file(answer_path(path.parent.parent / path.name))
+    delivered = inbox.submissions()
+    for submission, path in delivered.items():
+        status = con.execute(_STATUS, {"submission": submission}).fetchone()
+        if status is None:
+            continue  # it came after this run had looked
+        rows = con.execute(_ROWS, {"submission": submission}).pl()
+        accepted, rejected = _judged(rows)
+        values, wrong_values = _judged(con.execute(_INDICATORS, {"submission": submission}).pl())
+        rejected = pl.concat([rejected, wrong_values])
+        received[submission] = {"accepted": accepted.height, "rejected": rejected.height}
+        facts = [path.name, str(status[0]), accepted.write_json(), rejected.write_json(), str(values.height)]
+        lines = _summary(path.name, status[0], str(status[2]), accepted.height, rejected.height, values.height)
+        _answer(answered, submission, facts, path, lines, {"Aceptadas": accepted, "Por corregir": rejected})
+    for submission, path in inbox.withdrawals().items():
+        if reported := _withdrawn(con, submission, is_there=submission in delivered):
+            facts = [path.name, *(f"{label}\0{text}" for label, text in reported)]
+            _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *reported], {})
+            if reported[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
+                remove_file(answer_path(path.parent.parent / path.name))
     if answered != before:
         replace_file(state_path, json.dumps(answered, indent=1).encode())
     return received

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import openpyxl
 import pytest
 
@@ -59,7 +60,8 @@ def attacked(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPa
         assert pipeline.publish(), pipeline.errors()
         first = published(pipeline)
         assert pipeline.publish(), pipeline.errors()
-    answer_all(pipeline.published, inbox)
+    with duckdb.connect(str(pipeline.published), read_only=True) as con:
+        answer_all(con, inbox)
     return Attacked(pipeline, inbox, theirs, list(bad), [first, published(pipeline)])
 
 
