@@ -215,7 +215,9 @@ def _overlaps(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
     side = SIDE * math.sqrt(count / AREAS)
     shapes = _areas(np.random.default_rng(7), count, side, 30)
     con = _connect()
-    con.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
+    con.execute(
+        "create table seeds.ground_tolerances as select * from (values ('sliver_width_m', 1.0), ('redrawn_share', 0.5)) as t (tolerance, amount)"
+    )
     created = pl.DataFrame({"area_id": [f"A{n:07d}" for n in range(count)], "wkb": shapely.to_wkb(shapes)}).to_arrow()
     con.register("made", created)
     con.execute(
@@ -224,7 +226,12 @@ def _overlaps(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
         " st_setcrs(st_geomfromwkb(wkb), 'EPSG:6933') as equal_area_shape, st_area(st_geomfromwkb(wkb)) / 10000 as geometry_ha,"
         " row_number() over (order by hash(area_id)) as turn from made"
     )
-    overlaps_s, net_s = _built(con, "shared_ground"), _built(con, "area_net")
+    con.execute(
+        "create table core.initiative_sources as"
+        " select area_id as record_key, area_id as initiative_id, 'minam' as source, 1 as trust_order from core.area_shapes"
+    )
+    overlaps_s = _built(con, "shared_ground")
+    net_s = _built(con, "area_witnesses") + _built(con, "area_net")
     row = con.execute(
         "select (select count(*) from core.shared_ground), (select sum(net_ha) from core.area_net)"
     ).fetchone()

@@ -5,6 +5,7 @@ Belongs here: assembly. Does not: anything that could live in another module.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ from restoration.sources.register import (
     first_fiscal_year,
     institution_of_host,
 )
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # code references are beta
 
 ORIGIN = "restauracion/origin"  # tag of assets, jobs and runs: `sandbox` (synthetic data of a miniature Peru) or `live`
 
@@ -109,7 +112,7 @@ def _with_origin(assets: list[dg.AssetsDefinition], origin: Mapping[str, str]) -
         lambda s: s.replace_attributes(tags={**s.tags, **origin}, metadata={**s.metadata, "origin": origin[ORIGIN]}),
         assets,
     )
-    return [a for a in dg.with_source_code_references(list(marked)) if isinstance(a, dg.AssetsDefinition)]
+    return [asset for asset in dg.with_source_code_references(list(marked)) if isinstance(asset, dg.AssetsDefinition)]
 
 
 @dg.definitions

@@ -250,6 +250,7 @@ def write_truth(
             "status": [i.status for i in initiatives],
             "ubigeo": [i.ubigeo for i in initiatives],
             "footprint_ha": area_ha(footprints),
+            "footprint": shapely.to_wkb(footprints),
         }
     ).write_parquet(world.truth / "initiatives.parquet")
     records.write_parquet(world.truth / "records.parquet")

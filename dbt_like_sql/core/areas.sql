@@ -22,6 +22,7 @@ select
     coalesce(declared_basis.source = areas.source, false) as is_declared_basis,
     areas.geometry_ha,
     net.net_ha,
+    witnesses.area_id is not null as is_witness,
     areas.source_ha,
     areas.is_repaired,
     coalesce(places.ubigeo, areas.declared_ubigeo) as ubigeo,
@@ -46,6 +47,7 @@ from accepted.std_areas as areas
 inner join core.initiative_sources as records on areas.record_key = records.record_key
 inner join core.area_shapes as shapes on areas.area_id = shapes.area_id
 left join core.area_net as net on areas.area_id = net.area_id
+left join core.area_witnesses as witnesses on areas.area_id = witnesses.area_id
 left join core.area_places as places on areas.area_id = places.area_id
 left join declared_basis on records.initiative_id = declared_basis.initiative_id
 order by areas.area_id

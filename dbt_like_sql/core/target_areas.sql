@@ -12,6 +12,7 @@ with counted as (
         areas.declared_ha,
         areas.is_declared_basis,
         areas.geometry_ha,
+        areas.is_witness,
         row_number() over (
             partition by targets.target_id
             order by year(initiatives.start_date) nulls last, areas.turn
@@ -56,7 +57,11 @@ taken as (
     from counted as later
     inner join both_ways on later.area_id = both_ways.area_id
     inner join counted as earlier
-        on later.target_id = earlier.target_id and both_ways.other_id = earlier.area_id and later.place > earlier.place
+        on
+            later.target_id = earlier.target_id
+            and both_ways.other_id = earlier.area_id
+            and later.place > earlier.place
+            and not earlier.is_witness
     inner join core.area_shapes as shapes on earlier.area_id = shapes.area_id
     group by later.target_id, later.area_id
 )
@@ -73,10 +78,12 @@ select
     counted.geometry_ha,
     case
         when counted.geometry_kind != 'polygon' then null
+        when counted.is_witness then 0
         when taken.shape is null then counted.geometry_ha
         else st_area(st_difference(shapes.equal_area_shape, taken.shape)) / 10000
     end as net_ha,
-    sharing.area_id is not null as shares_ground
+    sharing.area_id is not null as shares_ground,
+    counted.is_witness
 from counted
 inner join core.area_shapes as shapes on counted.area_id = shapes.area_id
 left join taken on counted.target_id = taken.target_id and counted.area_id = taken.area_id

@@ -10,7 +10,8 @@ with shared as (
         coalesce(sum(exact(first_target.geometry_ha)) filter (where not first_target.shares_ground), 0)
         + coalesce(
             st_area(
-                st_union_agg(shapes.equal_area_shape order by shapes.area_id) filter (where first_target.shares_ground)
+                st_union_agg(shapes.equal_area_shape order by shapes.area_id)
+                filter (where first_target.shares_ground and not first_target.is_witness)
             ) / 10000,
             0
         ) as net_ha

@@ -6,6 +6,7 @@ with counted as (
         any_value(counting.is_declared_basis) as is_declared_basis,
         any_value(counting.geometry_ha) as geometry_ha,
         any_value(counting.shares_ground) as shares_ground,
+        any_value(counting.is_witness) as is_witness,
         count(*) as target_count
     from core.target_areas as counting
     group by counting.area_id
@@ -17,7 +18,11 @@ ground as (
         sum(exact(counted.geometry_ha)) as gross_ha,
         coalesce(sum(exact(counted.geometry_ha)) filter (where not counted.shares_ground), 0)
         + coalesce(
-            st_area(st_union_agg(shapes.equal_area_shape order by shapes.area_id) filter (where counted.shares_ground)) / 10000, 0
+            st_area(
+                st_union_agg(shapes.equal_area_shape order by shapes.area_id)
+                filter (where counted.shares_ground and not counted.is_witness)
+            ) / 10000,
+            0
         ) as net_ha,
         count(*) as area_count,
         count(*) filter (where counted.target_count > 1) as counted_more_than_once

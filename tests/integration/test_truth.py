@@ -84,21 +84,54 @@ def test_linkage_is_right_on_a_world_it_was_not_tuned_on(night: Pipeline, capsys
 
 
 def true_ground(pipeline: Pipeline) -> shapely.Geometry:
-    """Where restoration truly is: what MINAM and SERFOR drew and the protocol should accept, and what was submitted."""
-    areas = pl.read_parquet(pipeline.servers.world.truth / "areas.parquet").filter(
-        pl.col("quarantine_reason").is_null()
-    )
+    """Where restoration truly is: the footprints, which nobody drew, of what MINAM and SERFOR hold, and what was submitted."""
+    truth = pipeline.servers.world.truth
+    accepted = pl.read_parquet(truth / "areas.parquet").filter(pl.col("quarantine_reason").is_null())
+    held = pl.read_parquet(truth / "initiatives.parquet").join(accepted, on="initiative_key", how="semi")
     submitted = pipeline.query(
         "select st_aswkb(geometry) from core.areas where source = 'submissions' and geometry_kind = 'polygon'"
     )
-    return shapely.union_all(shapely.from_wkb([*areas["geometry"].to_list(), *(bytes(row[0]) for row in submitted)]))
+    return shapely.union_all(shapely.from_wkb([*held["footprint"].to_list(), *(bytes(row[0]) for row in submitted)]))
+
+
+def test_an_initiative_is_as_large_as_it_truly_is_however_many_registries_drew_it(night: Pipeline) -> None:
+    """Initiatives on ground of their own, found to be one true initiative."""
+    rows = night.query("select record_key, initiative_id from core.initiative_sources")
+    known = pl.DataFrame(rows, schema=["record_key", "id"], orient="row")
+    world = night.servers.world
+    of_one = (
+        true_initiatives(world, known_records(night))
+        .join(known, on="record_key")
+        .group_by("id")
+        .agg(pl.col("key").first(), one=pl.col("key").n_unique() == 1)
+        .filter("one")
+    )
+    drawn = night.query(
+        """
+        select initiative_id, sum(net_ha), count(distinct source) from core.areas where geometry_kind = 'polygon'
+        and initiative_id not in (
+            select unnest([initiative_id_a, initiative_id_b]) from core."overlaps" where not is_same_initiative
+        )
+        group by 1
+        """
+    )
+    truth = pl.read_parquet(world.truth / "initiatives.parquet")
+    ratios = (
+        pl.DataFrame(drawn, schema=["id", "net_ha", "registries"], orient="row")
+        .join(of_one, on="id")
+        .join(truth, left_on="key", right_on="initiative_key")
+        .with_columns(ratio=pl.col("net_ha") / pl.col("footprint_ha"))
+    )
+    found = {n: (group["ratio"].median(), group.height) for (n,), group in ratios.group_by("registries")}
+    assert found[2][1] > 100
+    assert {n: median for n, (median, _) in found.items()} == {n: pytest.approx(1, abs=0.01) for n in (1, 2)}
 
 
 def test_net_hectares_are_the_true_ones_in_the_country_and_in_every_department(night: Pipeline) -> None:
     truth = true_ground(night)
     expected = float(area_ha([truth])[0])
     net = night.query("select sum(net_ha) from core.areas")[0][0]
-    assert net == pytest.approx(expected, rel=1e-3)
+    assert net == pytest.approx(expected, rel=5e-3)
     assert night.query("select sum(net_ha) from core.area_allocations")[0][0] == pytest.approx(net, abs=1e-6)
     by_department = dict(night.query("select left(ubigeo, 2), sum(net_ha) from core.area_allocations group by 1"))
     departments = pl.read_parquet(night.servers.world.layers / "departments.parquet")
@@ -106,7 +139,7 @@ def test_net_hectares_are_the_true_ones_in_the_country_and_in_every_department(n
     off = {
         ubigeo: (by_department.get(ubigeo, 0.0), true)
         for ubigeo, true in zip(departments["ubigeo"], area_ha(inside).tolist(), strict=True)
-        if abs(by_department.get(ubigeo, 0.0) - true) > 0.01 * max(true, 1)
+        if abs(by_department.get(ubigeo, 0.0) - true) > 0.02 * max(true, 1)
     }
     assert off == {}
 

@@ -36,17 +36,28 @@ def con() -> duckdb.DuckDBPyConnection:
     created = connect()
     created.execute(MACROS.read_text(encoding="utf-8"))
     created.execute("create schema core; create schema seeds")
-    created.execute("create table seeds.ground_tolerances as select 'sliver_width_m' as tolerance, 1.0 as amount")
+    created.execute(
+        "create table seeds.ground_tolerances as select * from (values ('sliver_width_m', 1.0), ('redrawn_share', 0.5)) as t (tolerance, amount)"
+    )
     return created
 
 
 def counted(
-    con: duckdb.DuckDBPyConnection, shapes: Sequence[shapely.Geometry], order: Sequence[int] | None = None
+    con: duckdb.DuckDBPyConnection,
+    shapes: Sequence[shapely.Geometry],
+    order: Sequence[int] | None = None,
+    initiatives: Sequence[str] | None = None,
+    trust: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """Areas with gross and net hectares, by the models core.shared_ground and core.area_net."""
+    """Areas with gross and net hectares, by the models core.shared_ground, core.area_witnesses and core.area_net.
+
+    Each area is an initiative of its own of one registry, unless `initiatives` and `trust` say otherwise.
+    """
     frame = pl.DataFrame({
         "area_id": [f"A{n:03d}" for n in range(len(shapes))],
         "turn": list(order or range(len(shapes))),
+        "initiative_id": list(initiatives or map(str, range(len(shapes)))),
+        "trust_order": list(trust or [1] * len(shapes)),
         "wkb": [shapely.to_wkb(s) for s in shapes],
     })  # fmt: skip
     con.register("given", frame.to_arrow())
@@ -55,7 +66,11 @@ def counted(
         " evidence_class, 1 as status_order, null::date as start_date, 1.0 as vertices_per_ha, turn,"
         " st_setcrs(st_geomfromwkb(wkb), 'EPSG:6933') as equal_area_shape, st_area(st_geomfromwkb(wkb)) / 10000 as geometry_ha from given"
     )
-    for model in ("shared_ground", "area_net"):
+    con.execute(
+        "create or replace table core.initiative_sources as"
+        " select area_id as record_key, initiative_id, 'registry ' || trust_order as source, trust_order from given"
+    )
+    for model in ("shared_ground", "area_witnesses", "area_net"):
         con.execute(f"create or replace table core.{model} as {(FOLDER / 'core' / f'{model}.sql').read_text()}")
     return con.execute(
         "select s.area_id, s.geometry_ha, n.net_ha from core.area_shapes s join core.area_net n using (area_id) order by 1"
@@ -100,6 +115,39 @@ def test_containment_and_slivers(con: duckdb.DuckDBPyConnection) -> None:
     assert pairs[1][2] == pytest.approx(0.01)
     union = shapely.union_all([outer, inner, neighbour, beside]).area / 10_000
     assert found["net_ha"].sum() == pytest.approx(union, abs=1e-9), "but its ground is counted once all the same"
+
+
+def test_ground_that_a_second_registry_draws_again_counts_as_the_first_drew_it(con: duckdb.DuckDBPyConnection) -> None:
+    drawn, again, third = (shapely.box(x, 0, x + 1_000, 1_000) for x in (0, 150, -100))
+    found = counted(con, [again, drawn, third], initiatives=["i", "i", "i"], trust=[2, 1, 3])
+    assert found["net_ha"].to_list() == pytest.approx([0, 100, 0]), (
+        "whatever the order in which shared ground is counted"
+    )
+    witnesses = con.execute(
+        "select area_id, basis_source, share_on_basis from core.area_witnesses order by 1"
+    ).fetchall()
+    assert witnesses == [("A000", "registry 1", pytest.approx(0.85)), ("A002", "registry 1", pytest.approx(0.9))]
+
+
+def test_what_each_registry_holds_a_part_of_is_lost_by_none(con: duckdb.DuckDBPyConnection) -> None:
+    first, elsewhere, wider = (
+        shapely.box(0, 0, 1_000, 1_000),
+        shapely.box(900, 0, 1_900, 1_000),
+        shapely.box(-1_500, 0, 600, 1_000),
+    )
+    found = counted(con, [first, elsewhere, wider], initiatives=["i", "i", "i"], trust=[1, 2, 3])
+    union = shapely.union_all([first, elsewhere, wider]).area / 10_000
+    assert found["net_ha"].sum() == pytest.approx(union, abs=1e-9), "each lies mostly on ground that nobody else drew"
+    assert con.execute("select count(*) from core.area_witnesses").fetchone() == (0,)
+
+
+def test_another_initiative_on_the_same_ground_is_no_second_drawing(con: duckdb.DuckDBPyConnection) -> None:
+    first, again = shapely.box(0, 0, 1_000, 1_000), shapely.box(150, 0, 1_150, 1_000)
+    assert counted(con, [first, again], trust=[1, 2])["net_ha"].to_list() == pytest.approx([100, 15])
+    same_registry = counted(con, [first, again], initiatives=["i", "i"])
+    assert same_registry["net_ha"].to_list() == pytest.approx([100, 15]), (
+        "one registry draws no ground twice to be safe"
+    )
 
 
 def wavering(corners: int, seed: int) -> shapely.Polygon:
@@ -151,19 +199,22 @@ def test_parts_of_an_amount_add_up_to_the_cent(
 def test_the_worked_example_of_the_method(con: duckdb.DuckDBPyConnection) -> None:
     """docs/method.md: two registries and a community near Huayllay."""
     found = counted(
-        con, [shapely.box(0, 0, 1_000, 1_000), shapely.box(100, 0, 1_100, 1_000), shapely.box(300, 300, 800, 800)]
+        con,
+        [shapely.box(0, 0, 1_000, 1_000), shapely.box(100, 0, 1_100, 1_000), shapely.box(300, 300, 800, 800)],
+        initiatives=["i", "i", "j"],
+        trust=[1, 2, 3],
     )
     assert found["geometry_ha"].to_list() == pytest.approx([100, 100, 25])
-    assert found["net_ha"].to_list() == pytest.approx([100, 10, 0])
+    assert found["net_ha"].to_list() == pytest.approx([100, 0, 0])
     shared = con.execute(
         "select share_of_smaller from core.shared_ground where area_id_a = 'A000' and area_id_b = 'A001'"
     ).fetchone()
     assert shared == (pytest.approx(0.9),)
-    assert round(Decimal("1200000.01") / Decimal(round(found["net_ha"].sum())), 2) == Decimal("10909.09")
+    assert round(Decimal("1200000.01") / Decimal(round(found["net_ha"].sum())), 2) == Decimal("12000.00")
     parts = con.execute(
         "select portion(100.00::decimal(18,2), 0, 30.0 / 90, false), portion(100.00::decimal(18,2), 30.0 / 90, 1, true)"
     ).fetchone()
     assert parts == (Decimal("33.33"), Decimal("66.67"))
     text = (FOLDER.parent / "docs" / "method.md").read_text(encoding="utf-8")
-    for figure in ("**110**", "**225**", "S/ 10,909.09", "S/ 33.33 and S/ 66.67", "S/ 33,33 y S/ 66,67"):
+    for figure in ("**100**", "**225**", "S/ 12,000.00", "S/ 33.33 and S/ 66.67", "S/ 33,33 y S/ 66,67"):
         assert figure in text
