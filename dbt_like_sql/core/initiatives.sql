@@ -46,6 +46,17 @@ ground as (
         arg_max(areas.ubigeo, coalesce(areas.geometry_ha, 0)) as main_ubigeo
     from core.areas as areas
     group by areas.initiative_id
+),
+
+-- what it covers, whoever else claims a part of it: its own polygons, ground that they share among themselves once
+drawn as (
+    select
+        areas.initiative_id,
+        st_area(st_union_agg(shapes.equal_area_shape order by shapes.area_id)) / 10000 as own_ha
+    from core.areas as areas
+    inner join core.area_shapes as shapes on areas.area_id = shapes.area_id
+    where areas.geometry_kind = 'polygon' and not areas.is_witness
+    group by areas.initiative_id
 )
 
 select
@@ -62,6 +73,7 @@ select
     ground.declared_ha,
     coalesce(ground.gross_ha, 0) as gross_ha,
     coalesce(ground.net_ha, 0) as net_ha,
+    coalesce(drawn.own_ha, 0) as own_ha,
     ground.evidence_class,
     coalesce(ground.area_count, 0) as area_count,
     coalesce(ground.main_ubigeo, merged.declared_ubigeo) as ubigeo,
@@ -78,6 +90,7 @@ select
 from merged
 left join seeds.initiative_statuses as statuses on merged.status = statuses.status
 left join ground on merged.initiative_id = ground.initiative_id
+left join drawn on merged.initiative_id = drawn.initiative_id
 left join seeds.restoration_types as types on merged.restoration_type = types.restoration_type
 left join seeds.institutions as known on folded(merged.lead_institution) = known.institution_id
 order by merged.initiative_id

@@ -1,6 +1,13 @@
--- Accrued soles per net hectare, over the initiatives of which both are known: money since the first fiscal year of the files,
--- ground as drawn. An initiative is in one group of each dimension. The shares say how much money and ground the figure rests on.
-with money as (
+-- Accrued soles per hectare of an initiative's own ground: what others took of shared ground makes no initiative dearer. Counted
+-- are finished initiatives that began in the fiscal years we have files of, so that all their money is there; the dimension
+-- `status` shows the others too, whose money or ground is not all there yet. An initiative is in one group of each dimension. The
+-- shares say how much money and ground the figure rests on.
+with first_year as (
+    select min(lines.fiscal_year) as fiscal_year
+    from core.spending as lines
+),
+
+money as (
     select
         parts.initiative_id,
         sum(parts.accrued_pen) as accrued_pen
@@ -19,34 +26,50 @@ main as (
 described as (
     select
         initiatives.initiative_id,
-        initiatives.net_ha,
+        initiatives.own_ha,
         money.accrued_pen,
-        money.accrued_pen > 0 and initiatives.net_ha > 0 as has_both,
-        unnest(['all', 'restoration_type', 'department', 'ecosystem_family']) as dimension,
+        money.accrued_pen > 0 and initiatives.own_ha > 0 as has_both,
+        coalesce(year(initiatives.start_date) < first_year.fiscal_year, true) as has_earlier_money,
+        initiatives.status = 'post_completion' as is_finished,
+        unnest(['all', 'restoration_type', 'department', 'ecosystem_family', 'status']) as dimension,
         unnest([
             'all', initiatives.restoration_type, coalesce(left(initiatives.ubigeo, 2), 'none'),
-            coalesce(ecosystems.ecosystem_family, 'none')
+            coalesce(ecosystems.ecosystem_family, 'none'), initiatives.status
         ]) as group_code
     from core.initiatives as initiatives
+    cross join first_year
     left join money on initiatives.initiative_id = money.initiative_id
     left join main on initiatives.initiative_id = main.initiative_id
     left join core.ecosystems as ecosystems on main.ecosystem_code = ecosystems.ecosystem_code
+),
+
+counting as (
+    select
+        described.*,
+        described.has_both and (described.dimension = 'status' or (described.is_finished and not described.has_earlier_money))
+            as is_counted
+    from described
 )
 
 select
-    described.dimension,
-    described.group_code,
+    counting.dimension,
+    counting.group_code,
     count(*) as initiative_count,
-    count(*) filter (where described.has_both) as counted_initiatives,
-    coalesce(sum(described.accrued_pen) filter (where described.has_both), 0) as accrued_pen,
-    coalesce(sum(exact(described.net_ha)) filter (where described.has_both), 0) as net_ha,
-    sum(described.accrued_pen) filter (where described.has_both)
-    / nullif(sum(exact(described.net_ha)) filter (where described.has_both), 0) as pen_per_ha,
-    median(described.accrued_pen / nullif(described.net_ha, 0)) filter (where described.has_both) as median_pen_per_ha,
-    100 * coalesce(sum(described.accrued_pen) filter (where described.has_both), 0) / nullif(sum(described.accrued_pen), 0)
+    count(*) filter (where counting.has_both and counting.has_earlier_money) as earlier_money_initiatives,
+    count(*) filter (where counting.is_counted) as counted_initiatives,
+    coalesce(sum(counting.accrued_pen) filter (where counting.is_counted), 0) as accrued_pen,
+    coalesce(sum(exact(counting.own_ha)) filter (where counting.is_counted), 0) as own_ha,
+    sum(counting.accrued_pen) filter (where counting.is_counted)
+    / nullif(sum(exact(counting.own_ha)) filter (where counting.is_counted), 0) as pen_per_ha,
+    quantile_cont(counting.accrued_pen / nullif(counting.own_ha, 0), 0.25) filter (where counting.is_counted)
+        as lower_quartile_pen_per_ha,
+    median(counting.accrued_pen / nullif(counting.own_ha, 0)) filter (where counting.is_counted) as median_pen_per_ha,
+    quantile_cont(counting.accrued_pen / nullif(counting.own_ha, 0), 0.75) filter (where counting.is_counted)
+        as upper_quartile_pen_per_ha,
+    100 * coalesce(sum(counting.accrued_pen) filter (where counting.is_counted), 0) / nullif(sum(counting.accrued_pen), 0)
         as money_share_pct,
-    100 * coalesce(sum(exact(described.net_ha)) filter (where described.has_both), 0) / nullif(sum(exact(described.net_ha)), 0)
+    100 * coalesce(sum(exact(counting.own_ha)) filter (where counting.is_counted), 0) / nullif(sum(exact(counting.own_ha)), 0)
         as ground_share_pct
-from described
-group by described.dimension, described.group_code
-order by described.dimension, described.group_code
+from counting
+group by counting.dimension, counting.group_code
+order by counting.dimension, counting.group_code

@@ -180,16 +180,25 @@ def double(language: Language) -> Any:
 
 
 def _cost(dimension: str, language: Language) -> Any:
-    return (
+    """Bars to the median, a line from the lower to the upper quartile."""
+    groups = (
         alt.Chart(_named("cost"))
         .transform_filter(f"datum.dimension === '{dimension}'")
-        .mark_bar(color=GROSS)
         .encode(
-            y=alt.Y(f"group_{language}:N", sort="-x", title=None, axis=alt.Axis(labelLimit=170)),
-            x=alt.X("median_pen_per_ha:Q", title=_say("per_ha", language)),
-            tooltip=[f"group_{language}:N", alt.Tooltip("median_pen_per_ha:Q", format=",.0f", title="S/ / ha"), "counted_initiatives:Q"],
+            y=alt.Y(
+                f"group_{language}:N", sort=alt.EncodingSortField("median_pen_per_ha", order="descending"), title=None,
+                axis=alt.Axis(labelLimit=170),
+            ),
+            tooltip=[
+                f"group_{language}:N", alt.Tooltip("median_pen_per_ha:Q", format=",.0f", title="S/ / ha"),
+                alt.Tooltip("lower_quartile_pen_per_ha:Q", format=",.0f"),
+                alt.Tooltip("upper_quartile_pen_per_ha:Q", format=",.0f"), "counted_initiatives:Q",
+            ],
         )
     )  # fmt: skip
+    bars = groups.mark_bar(color=GROSS).encode(x=alt.X("median_pen_per_ha:Q", title=_say("per_ha", language)))
+    spread = groups.mark_rule(color="#333").encode(x="lower_quartile_pen_per_ha:Q", x2="upper_quartile_pen_per_ha:Q")
+    return bars + spread
 
 
 def cost_ecosystem(language: Language) -> Any:

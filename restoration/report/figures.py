@@ -172,7 +172,8 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
     "cost": (
         """
         select dimension, coalesce(u.unit_name, t.type_name_es, c.group_code) as group_es, coalesce(u.unit_name, t.type_name_en, c.group_code) as group_en,
-            c.initiative_count, c.counted_initiatives, c.accrued_pen, c.net_ha, c.pen_per_ha, c.median_pen_per_ha, c.ground_share_pct
+            c.initiative_count, c.counted_initiatives, c.accrued_pen, c.own_ha, c.pen_per_ha, c.lower_quartile_pen_per_ha, c.median_pen_per_ha,
+            c.upper_quartile_pen_per_ha, c.ground_share_pct
         from w.marts.cost_per_hectare as c
         left join w.core.admin_units as u on c.dimension = 'department' and c.group_code = u.ubigeo
         left join restoration_types as t on c.dimension = 'restoration_type' and c.group_code = t.restoration_type
@@ -185,9 +186,11 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
             "group_en": "Grupo (en) | Group",
             "counted_initiatives": "Iniciativas con gasto y suelo | Initiatives with money and ground | count",
             "accrued_pen": "Devengado unido | Tied accrued | S/",
-            "net_ha": "Neto | Net | ha",
+            "own_ha": "Suelo propio | Own ground | ha",
             "pen_per_ha": "S/ por ha | S/ per ha | S/",
+            "lower_quartile_pen_per_ha": "Primer cuartil | Lower quartile | S/",
             "median_pen_per_ha": "Mediana S/ por ha | Median S/ per ha | S/",
+            "upper_quartile_pen_per_ha": "Tercer cuartil | Upper quartile | S/",
             "ground_share_pct": "Parte del suelo cubierta | Share of ground covered | %",
         },
     ),

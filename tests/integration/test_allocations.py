@@ -37,7 +37,7 @@ def layer(pipeline: Pipeline, query: str) -> dict[str, BaseGeometry]:
 def net(good_night: Pipeline) -> dict[str, BaseGeometry]:
     """The ground of each area that no area of an earlier turn has taken, computed here."""
     rows = good_night.query(
-        "select area_id, st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' order by turn"
+        "select area_id, st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' and not is_witness order by turn"
     )
     created: dict[str, BaseGeometry] = {}
     taken = shapely.Polygon()
