@@ -74,7 +74,7 @@ class RunLock:
         self._file = file
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None
