@@ -42,7 +42,7 @@ def deadline(connection: Callable[[], int], seconds: float) -> Iterator[None]:
     finally:
         watch.cancel()
         if late.is_set():
-            raise TimeoutError(f"the answer was not complete after {seconds:.0f} s") from None
+            raise TimeoutError(f"the answer was not whole after {seconds:.0f} s") from None
 
 
 def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:

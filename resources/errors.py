@@ -285,7 +285,7 @@ class CorruptWarehouse(RestorationError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"{path} is damaged ({reason}) and no release beside it is intact; restore a backup (docs/runbook.md) "
+            f"{path} is damaged ({reason}) and no release beside it is intact; put back a backup (docs/runbook.md) "
             "before the next run, since identifiers and history live in it"
         )
 
