@@ -1,4 +1,4 @@
--- Each hectare once: an area keeps what no area with an earlier turn has taken.
+-- Each hectare once: an area keeps the ground that no area of higher precedence (lower `turn`) has.
 with taken as (
     select
         pairs.area_id_b as area_id,

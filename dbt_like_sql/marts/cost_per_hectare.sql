@@ -1,5 +1,6 @@
--- Accrued soles per net hectare, over the initiatives of which both are known: money since the first fiscal year of the files,
--- ground as drawn. An initiative is in one group of each dimension. The shares say how much money and ground the figure rests on.
+-- Accrued soles per net hectare, over the initiatives of which both are known: money since the first fiscal year of the
+-- files, ground as drawn. An initiative is in one group of each dimension. The shares say how much money and ground the
+-- figure is based on.
 with money as (
     select
         parts.initiative_id,
