@@ -93,7 +93,7 @@ _short = lru_cache(maxsize=100_000)(_cleaned)  # names of activities and investm
 
 
 def _unless_no_telephone(found: re.Match[str]) -> str:
-    """The mark in place of a telephone number; an amount, an area or a number that no country gives stays."""
+    """The mark in place of a telephone number; amounts, areas and numbers that no country assigns are kept."""
     before = found.string[max(0, found.start() - _CURRENCY_WITHIN) : found.start()]
     if _AMOUNT_BEFORE.search(before) or _UNIT_AFTER.match(found.string, found.end()):
         return found.group()
@@ -105,7 +105,7 @@ def _unless_no_telephone(found: re.Match[str]) -> str:
 
 
 def _without_names(text: str) -> str:
-    """Without the persons that a word announces; an institution stays, and so does a single word without a title."""
+    """Without the persons that a word announces; an institution is kept, and so is a single word without a title."""
     kept, at = [], 0
     for found in _CONTACT.finditer(text):
         name = _NAME.match(text, found.end())

@@ -171,7 +171,7 @@ def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], 
             raise
         except (ServiceFault, EmptyAnswer, ShortAnswer, DuplicateObjectIds) as error:
             if first is None or (isinstance(first, DuplicateObjectIds) and isinstance(error, ShortAnswer)):
-                first = error  # offsets that overlap because a row is missing: the missing row is the news
+                first = error  # offsets that overlap because a row is missing: report the missing row
             continue
         return pages, way.name
     assert first is not None

@@ -35,7 +35,7 @@ from resources.web_pages import refuse_web_page
 WGS84 = 4326
 _TRANSIENT_FAULTS = {500, 502, 503, 504}
 _FIRST_PAGE = 10  # rows: enough to weigh them before asking for many; a hundred of 20,000 vertices weigh 44 MB
-_WANTED_BYTES = 3 << 19  # 1.5 MiB: memory stays far away; with 2 MiB heavy polygons took 0.51 GiB (2026-11-23)
+_WANTED_BYTES = 3 << 19  # 1.5 MiB: memory use stays low; with 2 MiB heavy polygons took 0.51 GiB (2026-11-23)
 _WANTED_SECONDS = 20.0
 _READ_MEANWHILE = 1  # a page that is read and stored while every connection asks for the next one
 _SMALLEST_BOX = 1e-4  # degrees; rows that cannot be parted below it are too many at one place
@@ -210,7 +210,7 @@ class PageReader:
         self, parameters: dict[str, Any], *, post: bool, may_shrink: bool, expected: int | None = None,
         is_overlapping: bool = False,
     ) -> Page:  # fmt: skip
-        """Ask for a page and keep its body. `may_shrink`: a failing page will be asked for again in pieces."""
+        """Request a page and store its body. `may_shrink`: a failing page will be requested again in pieces."""
         query = {
             "outFields": "*",
             "outSR": WGS84,
@@ -263,9 +263,9 @@ class PageReader:
     # -- many pages --------------------------------------------------------------------------------
 
     def read(self, tasks: Iterable[Task]) -> list[Page]:
-        """Pages of all tasks, a few requests side by side; a page that fails by its size is asked for in pieces.
+        """Pages of all tasks, a few requests side by side; a page that is too large is requested in pieces.
 
-        A generator of tasks is asked for the next one when a connection is free, so that it can use what was learnt.
+        The next task is taken from a generator when a connection is free, so that it can use the adapted page size.
         """
         coming, waiting = iter(tasks), deque[Task]()
         pages: list[Page] = []
@@ -318,15 +318,15 @@ def _digests(body: bytes, features: list[dict[str, Any]]) -> Any:
     return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2)
 
 
-# -- what is asked for -----------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 
 class Task(Protocol):
-    """A piece of a layer that is asked for at once."""
+    """A piece of a layer that is requested at once."""
 
     @property
     def rows(self) -> int:
-        """Rows asked for; 0 where that is not known."""
+        """Rows requested; 0 where that is not known."""
 
     @property
     def is_overlapping(self) -> bool:
@@ -515,7 +515,7 @@ class ByIds:
 
 
 class ByQuadrants:
-    """Boxes of the extent, cut in four until each brings all it holds."""
+    """Boxes of the extent, cut in four until each returns all its rows."""
 
     name: ClassVar[str] = "quadrants"
 

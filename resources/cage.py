@@ -1,4 +1,4 @@
-"""A cage for files from outside: they are read by a process that has no network, no secrets and no view of this machine's files.
+"""An isolated process ("cage") for files from outside: no network, no secrets, no access to this machine's files.
 
 Belongs here: starting that process, handing it a file and taking its rows or its error. Does not: what happens inside (caged.py),
 how a format is read (vectors.py, tables.py).

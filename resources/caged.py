@@ -1,4 +1,4 @@
-"""The process in the cage: it reads files from outside and returns their rows as Arrow.
+"""The isolated process of cage.py: it reads files from outside and returns their rows as Arrow.
 
 Belongs here: what runs inside: one process that forks for each file, so that a file costs no start of
 Python, and the limits of each fork. Does not: starting it and asking (cage.py), how a format is read (vectors.py, tables.py).

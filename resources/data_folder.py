@@ -84,7 +84,7 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[DataFolder]:  # noqa: ARG002
-        """Let go of the folder at the end of the run."""
+        """Release the folder at the end of the run."""
         try:
             yield self
         finally:

@@ -90,7 +90,7 @@ class TooHeavy(SourceError):
 
 
 class UnexpectedFormat(SourceError):
-    """The body is not what was asked for, for instance an HTML login page."""
+    """The body is not what was requested, for instance an HTML login page."""
 
     def __init__(self, source: str, expected: str, got: str) -> None:
         self.expected, self.got = expected, got
@@ -198,7 +198,7 @@ class ColumnsMissing(SourceError):
 
 
 class WrongReference(SourceError):
-    """Coordinates in a reference that was not asked for."""
+    """Coordinates in a reference that was not requested."""
 
     def __init__(self, source: str, expected: int, got: object) -> None:
         self.expected, self.got = expected, got

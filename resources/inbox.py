@@ -71,7 +71,7 @@ class Inbox:
         return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
     def alike(self) -> list[list[str]]:
-        """Institutions' folders whose names differ in capitals alone: they are institutions of their own, which few people mean."""
+        """Institutions' folders whose names differ in capitals only: they count as two, usually by mistake."""
         folders: dict[str, set[str]] = {}
         for path in self.submissions().values():
             folders.setdefault(path.parent.name.casefold(), set()).add(path.parent.name)

@@ -104,7 +104,7 @@ class WarehouseFiles:
             path.unlink(missing_ok=True)
         return [path.name for path in found]
 
-    # -- intact or damaged --------------------------------------------------------------------------
+    # -- intact or damaged -------------------------------------------------------------------------
 
     @property
     def _checksums(self) -> Path:

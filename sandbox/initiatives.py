@@ -330,7 +330,7 @@ def serfor_record(
 
 
 def _serfor_protocol(number: int) -> dict[str, Any]:
-    """Tenure and activities, which two records in ten do not give; without chance, so that the rest of the world stays."""
+    """Tenure and activities, missing in two records of ten; not random, so that the rest of the world is unchanged."""
     if number % 10 < 2:
         return {"TENENC": None, "ACTIVI": " "}
     return {"TENENC": (1, 2, 5)[number % 3], "ACTIVI": ("4;6", "5;24", "17;20;46")[number % 3]}

@@ -63,7 +63,7 @@ class Life:
         self._scratch.cleanup()
 
     def world(self, day: int) -> World:
-        """The world on a day, which must not lie before one that was asked for."""
+        """The world on a day, which must not be earlier than one requested before."""
         country, world = self._country, self._start
         if day < country.day:
             raise ValueError(f"day {day} is past: this life is at day {country.day}")
