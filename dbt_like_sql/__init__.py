@@ -1,1 +1,1 @@
-"""SQL models, their descriptions, the seeds, and the runner that turns them into one DuckDB file."""
+"""SQL models, their descriptions, the seeds, and the runner that builds one DuckDB file from them."""

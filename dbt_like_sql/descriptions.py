@@ -43,8 +43,8 @@ class Column(Text):
 class Description(BaseModel):
     """The .yml beside a model.
 
-    `made_by: step` marks a model that code makes from the SQL beside it or from what it `reads`; `made_by: engine` a table
-    that no model makes.
+    `made_by: step` marks a model that code builds from the SQL beside it or from what it `reads`; `made_by: engine` a
+    table that no model builds.
     """
 
     model_config = ConfigDict(extra="forbid")

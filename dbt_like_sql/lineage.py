@@ -1,4 +1,4 @@
-"""Which column is made from which, read from the SQL itself.
+"""Which column is derived from which, read from the SQL itself.
 
 Belongs here: column lineage of one model. Does not: dependencies between models (runner.py).
 """
@@ -18,15 +18,15 @@ from dbt_like_sql.runner import Model
 
 
 def column_lineage(model: Model, columns_of: Mapping[str, list[str]]) -> dict[str, list[tuple[str, str]]]:
-    """For each column the (table, column) pairs it is made from.
+    """For each column the (table, column) pairs it is derived from.
 
-    `columns_of` gives the columns of every table the model may read. A column made from no other has none.
+    `columns_of` gives the columns of every table the model may read. A column derived from no other has none.
     """
     read = tuple((table, tuple(columns_of.get(table, []))) for table in sorted(model.reads))
     return _lineage(model.sql, read, tuple(column.name for column in model.about.columns))
 
 
-@lru_cache(maxsize=256)  # 20 ms a model, and a process that builds twice asks the same again
+@lru_cache(maxsize=256)  # 20 ms a model, and a process that builds twice needs the same again
 def _lineage(
     sql: str, read: tuple[tuple[str, tuple[str, ...]], ...], columns: tuple[str, ...]
 ) -> dict[str, list[tuple[str, str]]]:

@@ -11,7 +11,7 @@ create or replace temp macro yes_or_no(text) as case
     when folded(text) in ('si', 's', 'yes', 'true', 'x', 'verdadero') then true
     when folded(text) in ('no', 'n', 'false', 'falso') then false
 end;
--- a date is the same day in Lima; a moment is turned to Lima's day
+-- a date is the same day in Lima; a timestamp is converted to Lima's day
 create or replace temp macro given_date(moment) as case
     when regexp_full_match(cast(moment as varchar), '\s*\d{4}-\d{2}-\d{2}( 00:00:00)?\s*')
         then try_cast(left(trim(cast(moment as varchar)), 10) as date)
@@ -19,7 +19,7 @@ create or replace temp macro given_date(moment) as case
         then try_cast(try_strptime(trim(cast(moment as varchar)), '%d/%m/%Y') as date)
     else lima_date(try_cast(moment as timestamptz))
 end;
--- what an overlay leaves of ground: touching borders give lines and points too
+-- the polygons of an overlay: touching borders give lines and points too
 create or replace temp macro polygons_of(shape) as st_collectionextract(shape, 3);
 -- words of a name: lower case, no accents, dotted abbreviations ('CC.NN.') as one word
 create or replace temp macro words_of(text) as trim(regexp_replace(
@@ -28,8 +28,8 @@ create or replace temp macro words_of(text) as trim(regexp_replace(
 -- a cell of 5 km in EPSG:6933
 create or replace temp macro grid_cell(x_m, y_m) as
 cast(floor(x_m / 5000) as integer) || ':' || cast(floor(y_m / 5000) as integer);
--- one part of an amount: what is due up to it less what was due before, so that the parts add up to the cent. The shares up to a
--- part and before the next have to be one number, or rounding tells them apart.
+-- one part of an amount: the amount due up to it minus the amount due before it, so that the parts add up to the cent.
+-- The share up to a part and the share before the next must be the same number, or rounding makes them differ.
 create or replace temp macro portion(whole_pen, share_before, share_up_to, is_last) as
 case when is_last then whole_pen else cast(round(whole_pen * share_up_to, 2) as decimal(18, 2)) end
 - cast(round(whole_pen * share_before, 2) as decimal(18, 2));

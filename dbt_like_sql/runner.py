@@ -23,18 +23,18 @@ from dbt_like_sql.tables import comment
 from expectations.contracts import read_contract
 
 COUNTS = {"quality.rule_counts", "quality.dimension_counts"}  # filled whenever a contract is enforced
-INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model makes; previous is the release before
-# what changes with every night and makes no new release
+INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model builds; previous is the previous release
+# tables that change every night and cause no new release
 NIGHT_TABLES = frozenset({"quality.source_status", "quality.source_shape", "quality.scorecard"})
 
 
 class ModelError(Exception):
-    """A model that cannot be read or does not make what its .yml says."""
+    """A model that cannot be read or does not give what its .yml says."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """One table of the warehouse. A step makes it from its SQL, or from what its .yml says it reads."""
+    """One table of the warehouse. A step builds it from its SQL, or from what its .yml says it reads."""
 
     layer: str
     name: str
@@ -43,7 +43,7 @@ class Model:
 
     @property
     def is_step(self) -> bool:
-        """Whether code makes it."""
+        """Whether code builds it."""
         return self.about.made_by == "step"
 
     @property
@@ -85,17 +85,17 @@ class Model:
 
     @property
     def reads_counts(self) -> bool:
-        """Whether it is made from what the contracts counted, and so after every table that has one."""
+        """Whether it reads the counts of the contracts, and so is built after every table that has a contract."""
         return bool(self.reads & COUNTS)
 
     @property
     def reads_previous(self) -> bool:
-        """Whether it compares with the release before, and so comes after all that makes a release."""
+        """Whether it compares with the previous release, and so is built after all tables of a release."""
         return any(table.startswith("previous.") for table in self.reads)
 
     @property
     def inputs(self) -> set[str]:
-        """Raw tables, seeds and tables of the release before that have to be readable."""
+        """Raw tables, seeds and tables of the previous release that have to be readable."""
         return {t for t in self.needs if t.split(".")[0] in INPUTS}
 
     @property
@@ -150,7 +150,7 @@ def upstream(model: Model, models: Mapping[str, Model]) -> set[str]:
 
 
 def release_tables(models: Mapping[str, Model]) -> set[str]:
-    """Models whose change makes a new release: not those of every night, nor those that compare two releases."""
+    """Models whose change causes a new release: not those of every night, nor those that compare two releases."""
     return {t for t, m in models.items() if t not in NIGHT_TABLES and not m.reads_previous}
 
 
@@ -160,7 +160,7 @@ def engine_tables(folder: Path = FOLDER) -> dict[str, Description]:
 
 
 def build(con: duckdb.DuckDBPyConnection, model: Model, select: str | None = None) -> int:
-    """Make the table of a model from its SELECT, columns typed, ordered and commented as its .yml says; returns its rows.
+    """Build the table of a model from its SELECT, typed, ordered and commented as its .yml says; returns its rows.
 
     Raises ModelError when the SELECT does not give exactly the described columns.
     """
@@ -171,7 +171,7 @@ def build(con: duckdb.DuckDBPyConnection, model: Model, select: str | None = Non
         if set(given) != set(described):
             missing, extra = sorted(set(described) - set(given)), sorted(set(given) - set(described))
             raise ModelError(
-                f"{model.table}: the SQL lacks {missing} and has undescribed {extra}; mend {model.name}.yml"
+                f"{model.table}: the SQL lacks {missing} and has undescribed {extra}; correct {model.name}.yml"
             )
         typed = ",\n  ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in model.about.columns)
         con.execute(f"create schema if not exists {model.layer}")

@@ -1,6 +1,6 @@
-"""Tables as their descriptions say: made where they are missing, completed where an earlier version made them, commented.
+"""Tables as their descriptions say: created if missing, completed if an earlier version created them, commented.
 
-Belongs here: columns and comments. Does not: rows (runner.py makes those of models, the engine its own).
+Belongs here: columns and comments. Does not: rows (runner.py writes those of models, the engine its own).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dbt_like_sql.descriptions import Description
 
 
 def ensure(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
-    """The table of a description that no model makes, with the columns that a file of an earlier version lacks."""
+    """Create the table of a description that no model builds, or add the columns that an earlier version lacks."""
     layer, name = table.split(".")
     there = {
         row[0]
@@ -33,7 +33,7 @@ def ensure(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> No
 
 
 def comment(con: duckdb.DuckDBPyConnection, table: str, about: Description) -> None:
-    """Put the described meaning into the file itself."""
+    """Write the descriptions into the file as comments."""
 
     def quoted(text: str) -> str:
         return "'" + text.replace("'", "''") + "'"

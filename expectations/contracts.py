@@ -1,10 +1,11 @@
 """The protocol files, read: contracts, the columns they describe and the rules they hold.
 
-Belongs here: validating Open Data Contract files and what code reads of them. Does not: compiling a rule (rules.py) or
+Belongs here: validating Open Data Contract files and reading them. Does not: compiling a rule (rules.py) or
 running it (suites.py, quarantine.py). No Great Expectations: definitions load without it.
 
-The standard's own text fields are in English, except `businessName`, which is the Spanish title; the Spanish text stands
-beside each in `customProperties`. `${name}` in a query or a text is a threshold of the contract, or the table as `${object}`.
+The standard's own text fields are in English, except `businessName`, which is the Spanish title; the Spanish text of
+the others is in `customProperties`. `${name}` in a query or a text is a threshold of the contract, or the table as
+`${object}`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A number that rules compare with, and where it was taken from."""
+    """A number that rules compare with, and its source."""
 
     name: str
     value: float
@@ -74,7 +75,7 @@ class Threshold:
 class Contract:
     """One protocol file.
 
-    `key` names a row of its table; `identity` names it from one night to the next, where the key does not.
+    `key` identifies a row of its table; `identity` identifies it from one night to the next, where the key does not.
     """
 
     name: str
@@ -103,12 +104,12 @@ class Contract:
 
     @property
     def quarantines(self) -> bool:
-        """Rows that break a critical row rule are held back; contracts on finished tables only judge."""
+        """Whether rows that break a critical row rule are quarantined; contracts on finished tables only report."""
         return self.quarantine_above_pct is not None
 
     @property
     def judges_deliveries(self) -> bool:
-        """Its rows are somebody's delivery and count in a scorecard; those of finished tables are nobody's."""
+        """Whether its rows are an institution's delivery and count in a scorecard; those of finished tables do not."""
         return self.quarantines or any(field.name == "reporting_institution" for field in self.fields)
 
     @property
@@ -182,7 +183,7 @@ def _contract(name: str, text: str, contract: OpenDataContractStandard) -> Contr
 
 
 def schema_errors(name: str, folder: Path = FOLDER) -> list[str]:
-    """Where a contract departs from the JSON schema of the standard; the tests ask, since it takes a while."""
+    """Where a contract violates the JSON schema of the standard; only tests check this, since it is slow."""
     import jsonschema
 
     document = yaml.load((folder / f"{name}.odcs.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)

@@ -1,4 +1,4 @@
-"""Personal data in a text: what it is recognised by, and the text without it.
+"""Personal data in a text: how it is recognised, and the text without it.
 
 Belongs here: one text. Does not: which columns are read so (restoration/build/inputs.py), what is said of it (the rule that every contract
 gets in rules.py). A number alone is no identity document: words beside it or check digits make it one, since CUI, codes,
@@ -65,12 +65,12 @@ _INSTITUTION = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 
-# what a text has to hold to be looked at: RE2, for DuckDB, which asks it of every text; six digits, a mail address or a word
+# what a text must hold to be examined: six digits, a mail address or a word; RE2, for DuckDB, which applies it to all
 WORTH_LOOKING = r"(?i)@|arroba|\[at\]|\(at\)|(\d[\s.()/-]*){6}|contact|comunicarse|responsable|encargad|coordinador|representante|informante|propietari|posesionari|titular"
 
 
 def without_personal_data(text: str) -> str:
-    """The text with `[dato personal retirado]` in place of what is personal; one without any comes back as it is.
+    """The text with `[dato personal retirado]` in place of what is personal; a text without any is returned unchanged.
 
     Personal are mail addresses, telephone numbers, DNI, carnet de extranjería, passport, RUC of a person, and a name that a word
     announces ("contacto: …").
@@ -93,7 +93,7 @@ _short = lru_cache(maxsize=100_000)(_cleaned)  # names of activities and investm
 
 
 def _unless_no_telephone(found: re.Match[str]) -> str:
-    """The mark in place of a telephone number; an amount, an area or a number that no country gives stays."""
+    """The mark in place of a telephone number; amounts, areas and numbers that no country assigns are kept."""
     before = found.string[max(0, found.start() - _CURRENCY_WITHIN) : found.start()]
     if _AMOUNT_BEFORE.search(before) or _UNIT_AFTER.match(found.string, found.end()):
         return found.group()
@@ -105,7 +105,7 @@ def _unless_no_telephone(found: re.Match[str]) -> str:
 
 
 def _without_names(text: str) -> str:
-    """Without the persons that a word announces; an institution stays, and so does a single word without a title."""
+    """Without the persons that a word announces; an institution is kept, and so is a single word without a title."""
     kept, at = [], 0
     for found in _CONTACT.finditer(text):
         name = _NAME.match(text, found.end())

@@ -1,7 +1,7 @@
 """Enforcing a contract on a table: failing rows to quarantine, the others to `accepted`, and the counts of both.
 
-Belongs here: what happens to rows that break a rule. Does not: evaluating rules (suites.py), excusing rows (waivers.py), the
-book of what was ever held back (book.py), counts for scores (tally.py) or saying so in a UI (assets).
+Belongs here: what happens to rows that break a rule. Does not: evaluating rules (suites.py), waiving rows (waivers.py),
+the history of the quarantine (quarantine_history.py), counts for scores (tally.py) or reporting to the UI (assets).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RECORDS = "5"  # raise when what is written about rules and rows changes, so tha
 def enforce(
     con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date, waivers: Sequence[Waiver] = ()
 ) -> list[Outcome]:
-    """Hold a table to its contract.
+    """Enforce the contract of a table.
 
     Rows that break a critical row rule and are not waived are written to quality.quarantine, and `accepted.<name>` becomes
     the table without them. Raises SuiteError where Great Expectations and the quarantine disagree on a count.
@@ -93,7 +93,7 @@ class ContractTarget:
 
     @property
     def institution(self) -> str:
-        """SQL of who delivered a row: the table says it, or its name `stg_<institution>__<layer>` does."""
+        """SQL of the institution that delivered a row: from a column, or from the name `stg_<institution>__<layer>`."""
         for column in ("reporting_institution", "source"):
             if column in self.columns:
                 return column
@@ -101,12 +101,12 @@ class ContractTarget:
 
     @property
     def has_source(self) -> bool:
-        """Whether rows of several sources stand in it."""
+        """Whether it holds rows of several sources."""
         return "source" in self.columns
 
 
 def _agree(con: duckdb.DuckDBPyConnection, table: str, rules: Sequence[Rule], counts: Sequence[int]) -> None:
-    """Every condition counted once more, in one pass: what is held back is what Great Expectations found."""
+    """Count every condition once more, in one pass: what is quarantined must be what Great Expectations found."""
     conditions = [(rule, count) for rule, count in zip(rules, counts, strict=True) if rule.failing]
     if not conditions:
         return
@@ -200,7 +200,7 @@ def _share_reason(contract: Contract) -> tuple[str, str]:
 
 
 def _share_held_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, rows: int) -> Outcome:
-    """Registries alone are judged by their share: one bad submission must not keep everybody's figures back."""
+    """The quarantined share is checked for registries only: one bad submission must not block everybody's figures."""
     table, contract = judged.table, judged.contract
     held_where = f"table_name = '{table}' and source != 'submissions'"
     if judged.has_source:

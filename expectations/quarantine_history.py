@@ -1,6 +1,6 @@
-"""The book of the quarantine: every row that was ever held back, since when, until when, and how it left.
+"""The history of the quarantine: every row that was ever quarantined, since when, until when, and how it left.
 
-Belongs here: quality.quarantine_history and `opened_on`. Does not: deciding which rows are held back (quarantine.py).
+Belongs here: quality.quarantine_history and `opened_on`. Does not: deciding which rows are quarantined (quarantine.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from expectations.contracts import Contract
 
 
 def update_quarantine_history(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, as_of: dt.date) -> None:
-    """Close entries that are no longer held, open new ones; nothing that was ever held back is forgotten.
+    """Close entries that are no longer in quarantine, open new ones; no entry is ever deleted.
 
     Reads quality.quarantine as it is now, and the temporary table `failing` for rows that are waived.
     """

@@ -1,6 +1,6 @@
-"""What came of the rules on a table, as it is stored and told.
+"""Results of the rules on a table, as stored and reported.
 
-Belongs here: outcomes and `quality.check_results`. Does not: how they came about (suites.py, quarantine.py).
+Belongs here: outcomes and `quality.check_results`. Does not: computing them (suites.py, quarantine.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from expectations.rules import as_name
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one rule on one table; the fields are columns of quality.check_results."""
+    """The result of one rule on one table; the fields are columns of quality.check_results."""
 
     rule_id: str
     check_name: str

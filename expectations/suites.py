@@ -1,6 +1,6 @@
 """Contracts as Great Expectations suites that run inside DuckDB, on the connection that owns the build file.
 
-Belongs here: compiling rules to expectations and reading what came out. Does not: acting on it (quarantine.py).
+Belongs here: compiling rules to expectations and reading the results. Does not: acting on them (quarantine.py).
 Great Expectations takes 5 s to import (2026-11-23), so it is imported inside the functions only.
 """
 
@@ -96,7 +96,7 @@ class _Cursors:
 
     @contextmanager
     def of(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Cursors come from `con` inside; an open one would keep a transaction, and the build could not be checkpointed."""
+        """Take cursors from `con` inside the block; an open cursor keeps a transaction, which prevents a checkpoint."""
         with self._lock:
             self._con = con
             try:
@@ -122,14 +122,14 @@ _CURSORS = _Cursors()
 def _whole_table() -> BatchDefinition:
     """What is checked, for Great Expectations: the view `checks.checked`, read through cursors of our own connection.
 
-    Made once a process: a context, a datasource and an asset for each suite take as long as the checks of it. Opened by path
-    the file would be a second configuration of one file, which DuckDB refuses; and without these options every expectation
-    fails with an IndexError, since results are fetched after their connection was closed.
+    Created once per process: a context, a datasource and an asset for each suite take as long as its checks. Opened by
+    path the file would be a second configuration of one file, which DuckDB refuses; and without these options every
+    expectation fails with an IndexError, since results are fetched after their connection was closed.
     """
     import great_expectations as gx
 
     for chatty in ("great_expectations", "great_expectations.data_context.types.base"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)  # it tells of a scratch folder
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # it reports a scratch folder
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     datasource = context.data_sources.add_sql(

@@ -1,4 +1,4 @@
-"""Counts by institution and dimension of one table: what the scorecard is made of.
+"""Counts by institution and dimension of one table: the input of the scorecard.
 
 Belongs here: quality.rule_counts and quality.dimension_counts. Does not: the score (dbt_like_sql/quality/scorecard.sql).
 """
@@ -17,7 +17,7 @@ def tally(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, instit
     """Count a table's rows from the temporary table `failing`.
 
     A row is quarantined in a dimension where it breaks a critical rule of it and is not waived; warned where it breaks only
-    warnings. Tables that only judge finished figures belong to no institution and are not counted.
+    warnings. Contracts on finished tables belong to no institution and are not counted.
     """
     con.execute("delete from quality.rule_counts where table_name = ?", [table])
     con.execute("delete from quality.dimension_counts where table_name = ?", [table])

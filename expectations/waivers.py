@@ -1,7 +1,8 @@
-"""Known exceptions: rows that break a rule and pass all the same, because somebody looked and said until when.
+"""Known exceptions: rows that break a rule and are accepted until a date, because a person reviewed them.
 
-Belongs here: reading and checking `waivers.yml`. Does not: letting rows pass (quarantine.py). A rule is never weakened for a
-row: the row still fails it, is counted as waived and named in `quality.waivers`, and is held back again when the time is over.
+Belongs here: reading and checking `waivers.yml`. Does not: accepting rows (quarantine.py). A rule is never weakened
+for a row: the row still fails it, is counted as waived and named in `quality.waivers`, and is quarantined
+again after that date.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from expectations.contracts import Contract, contract_names
 from expectations.rules import ContractError
 
 FILE = Path(__file__).parent / "waivers.yml"
-LONGEST_DAYS = 366  # nobody is excused for longer without being asked again
+LONGEST_DAYS = 366  # a longer waiver needs a new approval
 
 
 class Waiver(BaseModel):
@@ -59,7 +60,7 @@ def read_waivers() -> list[Waiver]:
 
 
 def in_force(waivers: Sequence[Waiver], contract: Contract, as_of: dt.date) -> list[Waiver]:
-    """Entries that count for a contract on a day. Raises ContractError for a rule that no row can break."""
+    """Entries that are valid for a contract on a day. Raises ContractError for a rule that no row can break."""
     rules = {rule.rule_id: rule for rule in contract.rules}
     ours = [w for w in waivers if w.contract == contract.name]
     for waiver in ours:

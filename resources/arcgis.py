@@ -1,8 +1,8 @@
-"""Whole layers from ArcGIS REST services.
+"""Complete layers from ArcGIS REST services.
 
-Belongs here: finding a layer by name, its count, and the proof that it came whole. Does not: how pages are asked for
-(arcgis_pages.py), what they hold (esri.py) or keeping them (snapshots.py).
-The order of questions follows what clients of such servers learned: metadata, count, sorted pages, count again.
+Belongs here: finding a layer by name, its count, and the proof that it was read completely. Does not: requesting pages
+(arcgis_pages.py), parsing them (esri.py) or storing them (snapshots.py).
+The order of requests is the one that works with such servers: metadata, count, sorted pages, count again.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class ArcGIS:
         self, source: str, service_url: str, name_pattern: str, draft: Draft, part: str | None = None,
         group: str | None = None,
     ) -> FetchResult:  # fmt: skip
-        """Fetch a layer whole into `draft`; `part` is one value of the pattern's group of that name (a year, a part).
+        """Fetch a complete layer into `draft`; `part` is one value of the pattern's group of that name (year or part).
 
-        Each way of paging is tried in turn until one gives every row once. Raises LayerNotFound, LayerAmbiguous,
-        EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged, WrongReference and the errors of resources.http.
+        Paging strategies are tried one after the other until one gives every row once. Raises LayerNotFound,
+        LayerAmbiguous, EmptyAnswer, ShortAnswer, DuplicateObjectIds, LayerChanged, WrongReference and the errors of
+        resources.http.
         """
         layer = self.find_layer(source, service_url, name_pattern, part, group)
         reader = PageReader(self.http, source, layer, draft.store, draft.created)
@@ -153,7 +154,7 @@ def part_name(match: re.Match[str]) -> str:
 
 
 def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], str]:
-    """Pages of the first way of paging that gives every row once; the first way's error where none does."""
+    """Pages of the first paging strategy that gives every row once; the first strategy's error where none does."""
     first: SourceError | None = None
     for way in paging_strategies(reader.layer):
         reader.rows_read = 0
@@ -170,7 +171,7 @@ def _first_whole(reader: PageReader, expected: int | None) -> tuple[list[Page], 
             raise
         except (ServiceFault, EmptyAnswer, ShortAnswer, DuplicateObjectIds) as error:
             if first is None or (isinstance(first, DuplicateObjectIds) and isinstance(error, ShortAnswer)):
-                first = error  # offsets that overlap because a row is missing: the missing row is the news
+                first = error  # offsets that overlap because a row is missing: report the missing row
             continue
         return pages, way.name
     assert first is not None
@@ -190,14 +191,14 @@ def _check_pages(source: str, pages: Sequence[Page], expected: int | None) -> No
 
 
 def _identity(layer: Layer, pages: Sequence[Page]) -> str:
-    """A digest of fields and features, whatever pages they came in."""
+    """A digest of fields and features, independent of how they were paged."""
     digests = np.unique(np.concatenate([page.digests for page in pages]), axis=0)
     described = orjson.dumps([layer.name, layer.description.get("fields"), layer.description.get("types")])
     return hashlib.sha256(described + digests.tobytes()).hexdigest()
 
 
 class PagePrefetcher:
-    """Reads new pages in a thread of its own while others are still coming, within a bound of memory.
+    """Parses new pages in a thread of its own while others are still being fetched, within a memory limit.
 
     Bodies that were stored before are not among them: of a layer that did not change nothing is read.
     """
@@ -218,7 +219,7 @@ class PagePrefetcher:
             self._frames[sha256] = self._pool.submit(page_frame, self._source, self._description, body)
 
     def frame(self, sha256: str) -> pl.DataFrame | None:
-        """The rows of a body that was read already; they are handed out once."""
+        """The rows of a body that was parsed already; they are returned once."""
         with self._lock:
             future = self._frames.pop(sha256, None)
         return future.result() if future else None
@@ -230,7 +231,7 @@ def read_stored(
     parts: Sequence[Part],
     ready: Callable[[str], pl.DataFrame | None] = lambda _: None,
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a snapshot from its bodies, page by page; a feature that stands on two pages comes once.
+    """The rows of a snapshot from its bodies, page by page; a feature that is on two pages is given once.
 
     `ready` gives the rows of bodies that were read already.
     """
@@ -249,7 +250,7 @@ def read_stored(
 
 
 def check_whole(source: str, ids: pl.Series, expected: int | None) -> None:
-    """Prove that as many rows came as the server counts and each of them once.
+    """Check that as many rows were received as the server counts, each of them once.
 
     Raises EmptyAnswer, DuplicateObjectIds or ShortAnswer.
     """

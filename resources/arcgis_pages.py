@@ -1,7 +1,7 @@
-"""The ways of asking an ArcGIS layer for its rows, page by page, from the best server to the worst.
+"""Paging strategies for reading an ArcGIS layer, from the best server to the worst.
 
-Belongs here: paging by offset, by the last object id, by lists of ids, by quadrants; page size by weight; requests side by
-side. Does not: whether what came is whole (arcgis.py) or what a page holds (esri.py).
+Belongs here: paging by offset, by the last object id, by lists of ids, by quadrants; page size by weight;
+parallel requests. Does not: checking that the result is complete (arcgis.py) or parsing a page (esri.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from resources.web_pages import refuse_web_page
 WGS84 = 4326
 _TRANSIENT_FAULTS = {500, 502, 503, 504}
 _FIRST_PAGE = 10  # rows: enough to weigh them before asking for many; a hundred of 20,000 vertices weigh 44 MB
-_WANTED_BYTES = 3 << 19  # 1.5 MiB: memory stays far away; with 2 MiB heavy polygons took 0.51 GiB (2026-11-23)
+_WANTED_BYTES = 3 << 19  # 1.5 MiB: memory use stays low; with 2 MiB heavy polygons took 0.51 GiB (2026-11-23)
 _WANTED_SECONDS = 20.0
 _READ_MEANWHILE = 1  # a page that is read and stored while every connection asks for the next one
 _SMALLEST_BOX = 1e-4  # degrees; rows that cannot be parted below it are too many at one place
@@ -89,7 +89,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Page:
-    """One stored answer: its rows' ids and digests. `is_overlapping`: rows may stand on another page too."""
+    """One stored answer: its rows' ids and digests. `is_overlapping`: rows may be on another page too."""
 
     part: Part
     ids: Any  # int64, one a row
@@ -99,7 +99,7 @@ class Page:
 
 
 class PageReader:
-    """Sends one layer's requests, keeps what comes, and learns how large a page this layer can bear."""
+    """Sends one layer's requests, stores the answers, and adapts the page size to what this layer can serve."""
 
     def __init__(
         self, http: Http, source: str, layer: Layer | None, store: SnapshotStore | None = None,
@@ -133,7 +133,7 @@ class PageReader:
     ) -> tuple[dict[str, Any], Answer]:  # fmt: skip
         """One answer as JSON, retried while that can help: errors hide in HTTP 200, bodies end early.
 
-        With `expected` rows, an answer without features is one that another try may mend.
+        With `expected` rows, an answer without features is worth a retry.
         """
 
         def ask() -> tuple[dict[str, Any], Answer]:
@@ -172,8 +172,9 @@ class PageReader:
     def _skimmed(self, body: bytes) -> dict[str, Any] | None:
         """Of a large page only what paging needs: ids, flag and reference, without an object for every coordinate.
 
-        What stands around the features and the last of them are parsed, so that a page cut short is noticed; of the others
-        only the attributes are. None for a page that is small, is no page, or does not read so; it is then read whole.
+        What surrounds the features and the last of them are parsed, so that a truncated page is noticed; of the others
+        only the attributes are. None for a page that is small, is no page, or cannot be read this way: it is then read
+        in full.
         """
         if self._layer is None or len(body) < _LARGE_PAGE or _FEATURE not in body:
             return None
@@ -209,7 +210,7 @@ class PageReader:
         self, parameters: dict[str, Any], *, post: bool, may_shrink: bool, expected: int | None = None,
         is_overlapping: bool = False,
     ) -> Page:  # fmt: skip
-        """Ask for a page and keep its body. `may_shrink`: a failing page will be asked for again in pieces."""
+        """Request a page and store its body. `may_shrink`: a failing page will be requested again in pieces."""
         query = {
             "outFields": "*",
             "outSR": WGS84,
@@ -262,9 +263,9 @@ class PageReader:
     # -- many pages --------------------------------------------------------------------------------
 
     def read(self, tasks: Iterable[Task]) -> list[Page]:
-        """Pages of all tasks, a few requests side by side; a page that fails by its size is asked for in pieces.
+        """Pages of all tasks, a few requests side by side; a page that is too large is requested in pieces.
 
-        A generator of tasks is asked for the next one when a connection is free, so that it can use what was learnt.
+        The next task is taken from a generator when a connection is free, so that it can use the adapted page size.
         """
         coming, waiting = iter(tasks), deque[Task]()
         pages: list[Page] = []
@@ -288,7 +289,7 @@ class PageReader:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _after(self, task: Task, future: Future[Page], pages: list[Page]) -> list[Task]:
-        """Keep the page; returns what of the task is still to be asked for."""
+        """Store the page; returns what of the task is still to be requested."""
         try:
             page = future.result()
         except (TransientSourceError, TooHeavy) as error:
@@ -304,7 +305,7 @@ class PageReader:
 
 
 def _digests(body: bytes, features: list[dict[str, Any]]) -> Any:
-    """Two numbers a feature, from its own bytes: the same feature is the same on whatever page it comes."""
+    """Two numbers a feature, from its own bytes: the same feature has the same digest on any page."""
     pieces = body.split(_FEATURE)[1:]
     if len(pieces) == len(features) and len(features) > 0:
         tail = (_FEATURE + pieces[-1]).decode()
@@ -317,19 +318,19 @@ def _digests(body: bytes, features: list[dict[str, Any]]) -> Any:
     return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2)
 
 
-# -- what is asked for -----------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 
 class Task(Protocol):
-    """A piece of a layer that is asked for at once."""
+    """A piece of a layer that is requested at once."""
 
     @property
     def rows(self) -> int:
-        """Rows asked for; 0 where that is not known."""
+        """Rows requested; 0 where that is not known."""
 
     @property
     def is_overlapping(self) -> bool:
-        """Rows may come with another task too, and a cut page is of no use."""
+        """Rows may be returned by another task too, and a truncated page is of no use."""
 
     def fetch(self, reader: PageReader) -> Page:
         """Ask."""
@@ -338,7 +339,7 @@ class Task(Protocol):
         """The same in smaller pieces; none where it cannot be cut."""
 
     def rest(self, page: Page, reader: PageReader) -> list[Task]:
-        """What the page did not bring."""
+        """What the page did not return."""
 
 
 @dataclass(frozen=True)
@@ -438,7 +439,7 @@ class _Box:
         return self.pieces() if page.is_more or len(page.ids) >= reader.layer.page_size else []
 
 
-# -- the ladder ------------------------------------------------------------------------------------
+# -- strategies ------------------------------------------------------------------------------------
 
 
 class PagingStrategy(Protocol):
@@ -486,7 +487,7 @@ class ByLastId:
             pages.append(page)
             got += len(page.ids)
             if (highest := int(page.ids.max())) <= last:
-                return pages  # the server ignores the condition; the count will tell
+                return pages  # the server ignores the condition; the row count will show it
             last = highest
             if not page.is_more and expected is not None and got >= expected:
                 return pages
@@ -514,12 +515,12 @@ class ByIds:
 
 
 class ByQuadrants:
-    """Boxes of the extent, cut in four until each brings all it holds."""
+    """Boxes of the extent, cut in four until each returns all its rows."""
 
     name: ClassVar[str] = "quadrants"
 
     def pages(self, reader: PageReader, expected: int | None) -> list[Page]:  # noqa: ARG002 - boxes end by themselves
-        """Rows of every box; a row on a border comes with both."""
+        """Rows of every box; a row on a border is returned by both."""
         extent = reader.layer.description.get("extent") or {}
         reference = extent.get("spatialReference") or {}
         wkid = reference.get("latestWkid") or reference.get("wkid")

@@ -39,7 +39,7 @@ def unpack(source: str, archive: Path, name: str, folder: Path) -> list[Path]:
     """Write the members of a zip or rar below `folder`; returns the files. `name` is what errors call the archive.
 
     Raises UnsafeArchive for a member outside the folder, a link, too many members or too many bytes, and BrokenFile
-    for an archive that cannot be read whole. Nothing that was written counts then.
+    for an archive that cannot be read completely. Whatever was written must then be ignored.
     """
     taken: list[Path] = []
     written = 0
@@ -59,7 +59,7 @@ def unpack(source: str, archive: Path, name: str, folder: Path) -> list[Path]:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with member.open() as body, target.open("wb") as out:
-                while chunk := body.read(_CHUNK):  # what comes is counted, not what the header promises
+                while chunk := body.read(_CHUNK):  # the bytes are counted; the header is not trusted
                     written += len(chunk)
                     if written > limit:
                         raise too_large
@@ -84,7 +84,7 @@ def unpack(source: str, archive: Path, name: str, folder: Path) -> list[Path]:
 
 
 def save(stream: BinaryIO, path: Path) -> Path:
-    """Bytes of a stream as a file."""
+    """Write a stream to a file."""
     with path.open("wb") as out:
         shutil.copyfileobj(stream, out, _CHUNK)
     return path

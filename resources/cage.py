@@ -1,4 +1,4 @@
-"""A cage for files from outside: they are read by a process that has no network, no secrets and no view of this machine's files.
+"""An isolated process ("cage") for files from outside: no network, no secrets, no access to this machine's files.
 
 Belongs here: starting that process, handing it a file and taking its rows or its error. Does not: what happens inside (caged.py),
 how a format is read (vectors.py, tables.py).
@@ -54,11 +54,11 @@ class Limits:
 
 
 SUBMISSION = Limits(60, 2 << 30, 1 << 30)  # what a person sends
-DOWNLOAD = Limits(900, 6 << 30, 4 << 30)  # layers of a whole country
+DOWNLOAD = Limits(900, 6 << 30, 4 << 30)  # layers that cover the country
 
 
 class Cage:
-    """One process inside; it is started when the first file comes and ends with this one."""
+    """One process inside; it is started for the first file and ends with this one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class Cage:
             rows.seek(0)
             try:
                 return pl.read_ipc(rows)
-            except (pl.exceptions.PolarsError, OSError) as error:  # what a reader hands over is not trusted either
+            except (pl.exceptions.PolarsError, OSError) as error:  # the reader's output is not trusted either
                 raise BrokenFile(source, name, f"its rows cannot be taken over: {error}") from error
 
     def _ask(self, message: bytes, handles: list[int]) -> None:

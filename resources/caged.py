@@ -1,9 +1,10 @@
-"""The process in the cage: it reads files from outside and hands their rows over as Arrow.
+"""The isolated process of cage.py: it reads files from outside and returns their rows as Arrow.
 
 Belongs here: what runs inside: one process that forks for each file, so that a file costs no start of
 Python, and the limits of each fork. Does not: starting it and asking (cage.py), how a format is read (vectors.py, tables.py).
 
-Nothing is opened by a path of the machine outside: a file comes as a descriptor, and its rows leave through another.
+Nothing is opened by a path of the machine outside: a file is received as a descriptor, and its rows are
+returned through another.
 """
 
 from __future__ import annotations

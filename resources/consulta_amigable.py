@@ -28,7 +28,7 @@ _ROUNDING = 5  # soles between the rows' sum and the page's own total
 
 
 def read_export(source: str, body: bytes) -> pl.DataFrame:
-    """Rows of the export: CODIGO, NOMBRE and the amounts in whole soles, as text.
+    """Rows of the export: CODIGO, NOMBRE and the amounts in soles without decimals, as text.
 
     Raises UnexpectedFormat for another page (a login, a firewall), BrokenFile for rows whose sum is not the page's total.
     """
@@ -61,7 +61,7 @@ def read_export(source: str, body: bytes) -> pl.DataFrame:
 def _columns(source: str, table: lxml.html.HtmlElement) -> list[str]:
     """Names of the amount columns in order, an empty one for those we do not keep (Avance %)."""
     texts = [_folded(cell.text_content()) for cell in table.xpath(".//td|.//th")]
-    # "Avance %" spans both header rows, so it stands among the first though its cells are the last
+    # "Avance %" spans both header rows, so it is listed among the first though its cells are the last
     names = [_HEADERS[text] for text in texts if text in _HEADERS] + [""] * any(t.startswith("avance") for t in texts)
     if missing := {"PIA", "PIM", "DEVENGADO"} - set(names):
         raise UnexpectedFormat(source, f"columns {sorted(missing)}", f"headers {texts}")
@@ -69,7 +69,7 @@ def _columns(source: str, table: lxml.html.HtmlElement) -> list[str]:
 
 
 def _check_total(source: str, document: lxml.html.HtmlElement, names: list[str], frame: pl.DataFrame) -> None:
-    """The breadcrumb's last line is the total of what is listed: more rows than a page holds are cut without a word."""
+    """The breadcrumb's last line is the total of what is listed: more rows than a page holds are cut off silently."""
     lines = document.xpath("//table[contains(@class, 'History')]//tr")
     if not lines:
         return

@@ -23,7 +23,7 @@ from resources.secrets import secret
 from resources.snapshots import SnapshotStore
 from resources.warehouse import WarehouseFiles
 
-_PRIVATE = ("snapshots", "lake")  # as it came, personal data included: not for the group either
+_PRIVATE = ("snapshots", "lake")  # unchanged source data, personal data included: not readable by the group either
 
 
 def keep_private() -> None:
@@ -38,7 +38,7 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
     hosts_file: str | None = Field(None, description="Map of hosts to a running sandbox; none for the real servers")
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 120.0
-    attempts: int = Field(4, description="Tries of a request that another try can mend")
+    attempts: int = Field(4, description="Attempts for a request that a retry can fix")
     policies: dict[str, dict[str, Any]] = Field(default_factory=dict, description="How each host wants to be treated")
     token_variables: dict[str, str] = Field(
         default_factory=dict, description="Host -> environment variable of its token; the token itself stays there"
@@ -84,7 +84,7 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[DataFolder]:  # noqa: ARG002
-        """Let go of the folder at the end of the run."""
+        """Release the folder at the end of the run."""
         try:
             yield self
         finally:

@@ -1,6 +1,8 @@
-"""Time limits over whole answers: a time-out of the socket counts for one read alone, and a server that drips never reaches it.
+"""Time limits over complete answers.
 
-Belongs here: cutting a connection when its time is over, for headers and bodies. Does not: how long is too long (http.py).
+A socket time-out applies to a single read, so a server that sends a few bytes at a time never reaches it.
+
+Belongs here: shutting down a connection when its time is over, for headers and bodies. Does not: the limits (http.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def deadline(connection: Callable[[], int], seconds: float) -> Iterator[None]:
-    """Cut the connection of this descriptor after so many seconds. Raises TimeoutError then, whatever came of the cut."""
+    """Shut down the connection of this descriptor after so many seconds. Raises TimeoutError then, in any case."""
     late = threading.Event()
 
     def cut() -> None:
@@ -44,13 +46,13 @@ def deadline(connection: Callable[[], int], seconds: float) -> Iterator[None]:
 
 
 def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
-    """A body as it comes. Raises TimeoutError when it takes longer than this in all."""
+    """A body in chunks as received. Raises TimeoutError when it takes longer than this in total."""
     with deadline(lambda: response.raw.fileno(), seconds):
         yield from response.iter_content(_CHUNK)
 
 
 def limit_headers(pools: PoolManager, seconds: float) -> None:
-    """Give up an answer whose headers are not whole after so many seconds; urllib3 then raises ReadTimeoutError."""
+    """Give up an answer whose headers are incomplete after so many seconds; urllib3 then raises ReadTimeoutError."""
 
     class Limited:
         sock: socket.socket

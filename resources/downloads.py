@@ -1,6 +1,6 @@
-"""Files from file hosts: streamed, checksummed, resumed where the server truly can, only when they changed.
+"""Files from file hosts: streamed, checksummed, resumed where the server supports it, only when they changed.
 
-Belongs here: conditional requests, ranges and proof that a file came whole. Does not: what is in it (lake, archives).
+Belongs here: conditional requests, ranges and proof that a file is complete. Does not: what is in it (lake, archives).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Downloads:
     ) -> Part | None:
         """Stream a file into `draft`; None when the server says that `current` still holds.
 
-        A connection that breaks is taken up where it broke if the server proves that it sends the rest of the same
+        A broken connection is resumed where it broke if the server proves that it sends the rest of the same
         file (206, matching Content-Range and validator); a server that ignores ranges starts again from the first
-        byte. `web_page` allows HTML (an export that is one). Raises TransientSourceError when fewer bytes come than
+        byte. `web_page` allows HTML (an export that is one). Raises TransientSourceError when fewer bytes arrive than
         announced or the checksum differs, UnexpectedFormat for a web page.
         """
         with _Transfer(source, draft.store.writer("file"), self.http.policy(url), web_page=web_page) as transfer:
@@ -74,7 +74,7 @@ def _conditions(current: Manifest | None) -> dict[str, str]:
 
 
 class _Transfer:
-    """What has come of one file so far, over as many connections as it takes."""
+    """What was received of one file so far, over as many connections as it takes."""
 
     def __init__(self, source: str, writer: BlobWriter, limits: HostPolicy, *, web_page: bool) -> None:
         self.source, self.limits, self.web_page = source, limits, web_page
@@ -97,7 +97,7 @@ class _Transfer:
         return {"Range": f"bytes={self._writer.size}-", "If-Range": self._validator, "Accept-Encoding": "identity"}
 
     def begin(self, response: requests.Response, draft: Draft) -> None:
-        """Judge by the status line whether this is the rest or the whole again."""
+        """Decide by the status line whether this is the rest of the file or all of it again."""
         length = response.headers.get("Content-Length")
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
         if response.status_code == 206:
@@ -126,17 +126,17 @@ class _Transfer:
         self._total = None
 
     def run(self, response: requests.Response) -> None:
-        """Take the body in and hash it; compressing goes on in a thread of its own while bytes come."""
+        """Receive the body and hash it; a second thread compresses while bytes are received."""
         queue: Queue[bytes | None] = Queue(_AHEAD)
         failed: list[Exception] = []
 
         def store() -> None:
             while (chunk := queue.get()) is not None:
                 if failed:
-                    continue  # keep taking, so that the network side never waits for ever
+                    continue  # keep reading, so that the network side never waits for ever
                 try:
                     self._writer.compress(chunk)
-                except Exception as error:  # noqa: BLE001 - handed to the thread that can raise it
+                except Exception as error:  # noqa: BLE001 - passed to the thread that can raise it
                     failed.append(error)
 
         worker = Thread(target=store, name=f"store {self.source}")
@@ -169,7 +169,7 @@ class _Transfer:
             raise TransientSourceError(self.source, f"the connection broke in the body: {error}") from error
 
     def _reported(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Say now and then how far a long transfer is."""
+        """Log the progress of a long transfer from time to time."""
         size, began, reported = self._writer.size, time.monotonic(), time.monotonic()
         start = size
         for chunk in chunks:
@@ -183,12 +183,12 @@ class _Transfer:
                 )
 
     def part(self, draft: Draft) -> Part:
-        """The stored body, if it came whole."""
+        """The stored body, if it is complete."""
         if self._total is not None and self._writer.size != self._total:
             received, announced = self._writer.size, self._total
             if received > announced:
                 self._restart(draft)
-            raise TransientSourceError(self.source, f"{received} bytes came, {announced} were announced")
+            raise TransientSourceError(self.source, f"{received} bytes were received, {announced} were announced")
         if self._md5 and base64.b64encode(self._digest.digest()).decode() != self._md5:
             self._restart(draft)
             raise TransientSourceError(self.source, "the checksum is not the one that the server announced")

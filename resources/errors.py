@@ -1,6 +1,6 @@
 """What can go wrong with a source or a release, as classes with fields and the remedy in the message.
 
-Belongs here: errors, each either transient (another try can mend it) or final. Does not: deciding what to do about them.
+Belongs here: errors, each either transient (a retry can fix it) or final. Does not: deciding what to do about them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class RestorationError(Exception):
 
 
 class SourceError(RestorationError):
-    """A source did not give what it should. `source` is `institution.layer`."""
+    """A source did not deliver what it should. `source` is `institution.layer`."""
 
     transient = False
 
@@ -30,9 +30,9 @@ class SourceError(RestorationError):
 
 
 class TransientSourceError(SourceError):
-    """Another try may mend it: broken connection, time-out, 408, 429, 5xx, an answer cut short.
+    """A retry may fix it: broken connection, time-out, 408, 429, 5xx, a truncated answer.
 
-    `by_size` tells failures that a smaller request may avoid.
+    `by_size` marks failures that a smaller request may avoid.
     """
 
     transient = True
@@ -90,7 +90,7 @@ class TooHeavy(SourceError):
 
 
 class UnexpectedFormat(SourceError):
-    """The body is not what was asked for, for instance an HTML login page."""
+    """The body is not what was requested, for instance an HTML login page."""
 
     def __init__(self, source: str, expected: str, got: str) -> None:
         self.expected, self.got = expected, got
@@ -98,7 +98,7 @@ class UnexpectedFormat(SourceError):
 
 
 class UnreadableAnswer(SourceError):
-    """The answer has a shape that nobody foresaw; it concerns this source alone."""
+    """The answer has an unexpected structure; only this source is affected."""
 
     def __init__(self, source: str, cause: Exception) -> None:
         self.cause = cause
@@ -106,7 +106,7 @@ class UnreadableAnswer(SourceError):
 
 
 class LayerNotFound(SourceError):
-    """No layer bears the name of the register."""
+    """No layer has the name given in the register."""
 
     def __init__(self, source: str, pattern: str, available: list[str]) -> None:
         self.pattern, self.available = pattern, available
@@ -118,7 +118,7 @@ class LayerNotFound(SourceError):
 
 
 class LayerAmbiguous(SourceError):
-    """More than one layer bears the name of the register."""
+    """More than one layer has the name given in the register."""
 
     def __init__(self, source: str, pattern: str, matches: list[str]) -> None:
         self.pattern, self.matches = pattern, matches
@@ -128,7 +128,7 @@ class LayerAmbiguous(SourceError):
 
 
 class EmptyAnswer(SourceError):
-    """No rows at all: never taken for the truth."""
+    """No rows at all: never accepted as the current state."""
 
     def __init__(self, source: str) -> None:
         super().__init__(source, "the answer holds no rows; an empty answer never replaces a good snapshot")
@@ -191,12 +191,14 @@ class ColumnsMissing(SourceError):
         free = {g.casefold(): g for g in got if g not in wanted and not g.startswith("_")}
         close = {m: difflib.get_close_matches(m.casefold(), free, n=1, cutoff=0.6) for m in missing}
         self.likely = {m: free[found[0]] for m, found in close.items() if found}
-        said = "".join(f"; {m} may be {name!r} now: mend `fields` in the register" for m, name in self.likely.items())
+        said = "".join(
+            f"; {m} may be {name!r} now: correct `fields` in the register" for m, name in self.likely.items()
+        )
         super().__init__(source, f"columns {missing} are missing{said}; the source sends {got}")
 
 
 class WrongReference(SourceError):
-    """Coordinates in a reference that was not asked for."""
+    """Coordinates in a reference that was not requested."""
 
     def __init__(self, source: str, expected: int, got: object) -> None:
         self.expected, self.got = expected, got
@@ -222,7 +224,7 @@ class WrongPartition(SourceError):
         self.partition, self.got = partition, got
         super().__init__(
             source,
-            f"the file of {partition} has {column} {got}: it is (a copy of) another year's; the last good one stands",
+            f"the file of {partition} has {column} {got}: it is (a copy of) another year's; the last good one is kept",
         )
 
 
@@ -235,7 +237,7 @@ class SameAsAnother(SourceError):
 
 
 class UnplacedFile(SourceError):
-    """A file left in place of a server, of a year or part that cannot be told."""
+    """A file left in place of a server, of a year or part that cannot be determined."""
 
     def __init__(self, source: str, name: str, kind: str) -> None:
         self.name, self.kind = name, kind
@@ -247,7 +249,7 @@ class UnplacedFile(SourceError):
 
 
 class UnsafeArchive(SourceError):
-    """An archive that would write outside its folder or grow beyond measure."""
+    """An archive that would write outside its folder or exceed the size limits."""
 
     def __init__(self, source: str, name: str, reason: str) -> None:
         self.name = name
@@ -262,7 +264,7 @@ class UnsafeXml(SourceError):
 
 
 class BrokenFile(SourceError):
-    """A file that ends in the middle or does not hold together."""
+    """A file that is truncated or inconsistent."""
 
     def __init__(self, source: str, name: str, reason: str) -> None:
         self.name = name
@@ -283,8 +285,8 @@ class CorruptWarehouse(RestorationError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"{path} is damaged ({reason}) and no release beside it is whole; put back a backup (docs/runbook.md) before the next "
-            "run, since identifiers and history live in it"
+            f"{path} is damaged ({reason}) and no release beside it is intact; put back a backup (docs/runbook.md) "
+            "before the next run, since identifiers and history live in it"
         )
 
 
@@ -331,7 +333,7 @@ class UnsafeName(SourceError):
 
 
 class RedirectRefused(SourceError):
-    """A server sends us to a host that no register names."""
+    """A server redirects to a host that no register names."""
 
     def __init__(self, source: str, url: str, target: str) -> None:
         self.target = target
@@ -353,7 +355,7 @@ class PublishRefused(RestorationError):
 
 
 class MixedOrigin(RestorationError):
-    """A data folder of the sandbox meets a live run, or the other way round."""
+    """A live run on a data folder of the sandbox, or the other way round."""
 
     def __init__(self, folder: str, holds: str, run: str) -> None:
         self.folder, self.holds, self.run = folder, holds, run

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from resources.errors import UnexpectedFormat
 
-LABEL_SUFFIX = "__label"  # a coded value's meaning stands beside it
+LABEL_SUFFIX = "__label"  # a coded value's meaning is in the column beside it
 DOMAIN_FAULT_COLUMN = "_domain_fault"  # codes that no domain of the layer knows; null where all are known
 FAULT_COLUMN = "_geometry_fault"  # why a geometry could not be read; null where it could or where none was sent
 
@@ -36,7 +36,7 @@ def page_frame(source: str, metadata: dict[str, Any], body: bytes) -> pl.DataFra
     """One page as columns: attributes, the meaning of coded values, WKB `geometry`, and what could not be read.
 
     Pages of the usual shape are read column by column (orjson, which makes an object of every number, takes five times as
-    long); anything unusual in one sends the whole page the slow way, whose answer is the same.
+    long); anything unusual in a page sends all of it through the slow path, whose result is the same.
     """
     quick = _columns(metadata["fields"], body)
     if quick is None:

@@ -1,4 +1,4 @@
-"""What a client gives back of a source that came whole.
+"""What a client returns for a source that was read completely.
 
 Belongs here: that value. Does not: any client.
 """
@@ -15,9 +15,9 @@ import polars as pl
 class FetchResult:
     """A source's bodies are in the draft.
 
-    `rows` and `rows_at_server` are what came and the server's own count, None where nobody counts. `frames` gives the rows
-    (attributes, WKB `geometry`) on demand, some of them read while others were still coming: content that is the same as
-    last time needs no reading.
+    `rows` is the number of rows received and `rows_at_server` the server's own count, None where there is none.
+    `frames` gives the rows (attributes, WKB `geometry`) on demand, some of them parsed while others were still being
+    fetched: content that is the same as last time is not parsed.
     """
 
     rows: int | None = None

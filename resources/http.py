@@ -1,4 +1,4 @@
-"""HTTP as a good guest: one session a host, verified TLS, time-outs, retries only of what another try can mend.
+"""Considerate HTTP: one session per host, verified TLS, time-outs, retries only where a retry can help.
 
 Belongs here: sending requests and judging status and connection. Does not: what an answer means (arcgis, wfs, downloads).
 """
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class HostPolicy:
-    """How one host wants to be treated: connections at once, seconds between requests, extra headers and authority.
+    """Settings of one host: parallel connections, seconds between requests, extra headers and authority.
 
     `answer_…` and `file_…` say what is too long and too large for one of its answers (in memory) and files (unpacked).
     """
@@ -61,7 +61,7 @@ class HostPolicy:
 
 @dataclass(frozen=True)
 class Answer:
-    """A body with what the manifest keeps of its headers, and how long it took to come."""
+    """A body with the headers that the manifest keeps, and how long it took to receive."""
 
     url: str
     body: bytes
@@ -78,7 +78,7 @@ class HostAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=policy.connections, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
-        """Hand the TLS context and the time limit of headers to urllib3."""
+        """Pass the TLS context and the time limit of headers to urllib3."""
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
         limit_headers(self.poolmanager, self._policy.answer_seconds)
 
@@ -193,7 +193,7 @@ class Http:
             return self._opened[name]
 
     def policy(self, url: str) -> HostPolicy:
-        """How the url's host wants to be treated."""
+        """The policy of the url's host."""
         return self._host(url).policy
 
     def is_verified(self, url: str) -> bool:
@@ -272,7 +272,7 @@ class Http:
     def get(
         self, source: str, url: str, params: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
     ) -> Answer:
-        """The whole body of one request, without retry; a connection cut in the body is transient.
+        """The complete body of one request, without retry; a connection cut in the body is transient.
 
         Raises TooHeavy for a body that would not fit in memory.
         """

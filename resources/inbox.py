@@ -71,14 +71,17 @@ class Inbox:
         return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
     def alike(self) -> list[list[str]]:
-        """Institutions' folders whose names differ in capitals alone: they are institutions of their own, which few people mean."""
+        """Institutions' folders whose names differ in capitals only: they count as two, usually by mistake."""
         folders: dict[str, set[str]] = {}
         for path in self.submissions().values():
             folders.setdefault(path.parent.name.casefold(), set()).add(path.parent.name)
         return [sorted(names) for names in folders.values() if len(names) > 1]
 
     def states(self) -> dict[str, str]:
-        """Each folder that holds files, an institution's or `fuentes/<source>`, with what changes whenever a file comes, changes or goes."""
+        """Each folder that holds files, an institution's or `fuentes/<source>`, with its state.
+
+        The state is a value that changes whenever a file is added, changed or removed.
+        """
         sources = [p.name for p in (self.folder / SOURCES_FOLDER).glob("*") if p.is_dir()]
         folders = {f"{SOURCES_FOLDER}/{source}": self.dropped(source) for source in sources}
         for path in (*self.submissions().values(), *self.withdrawals().values()):
@@ -87,7 +90,7 @@ class Inbox:
         return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in reported.items() if text}
 
     def _seen(self, path: Path) -> str:
-        """A file as it is now; nothing for one that went while it was looked at."""
+        """A file as it is now; nothing for one that was removed in the meantime."""
         try:
             stat = path.stat()
         except OSError:
@@ -124,7 +127,7 @@ def is_readable(path: Path) -> bool:
 
 
 def _changed_at(path: Path) -> int:
-    """Nanoseconds; 0 for a file that went while it was looked at."""
+    """Nanoseconds; 0 for a file that was removed in the meantime."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -148,7 +151,7 @@ def plain_name(institution: str, file: str) -> str:
 def _partition(institution: Path, file: Path) -> str:
     """The name of a submission: safe as the name of a folder, and no other file's.
 
-    Folder and file as they are where they are safe; otherwise shortened, and told apart by a digest of the exact names.
+    Folder and file unchanged where they are safe; otherwise shortened, and made unique by a digest of the exact names.
     """
     exact = f"{institution.name}--{file.name}"
     if (

@@ -1,6 +1,7 @@
-"""Books of one JSON object a line, added to and never rewritten: ledgers of snapshots, what was sent.
+"""Append-only logs with one JSON object per line: the ledgers of snapshots, the log of what was sent.
 
-Belongs here: adding a line that is on the disk before anything else happens, and reading past a torn one. Does not: what lines say.
+Belongs here: adding a line that is on the disk before anything else happens, and skipping an incomplete one.
+Does not: the content of lines.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ def append_entry(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every whole entry, oldest first. A line torn when a disk was full or a machine stopped is passed over, which the log tells."""
+    """Every complete entry, oldest first.
+
+    A line left incomplete by a full disk or a machine that stopped is skipped, with a warning in the log.
+    """
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):

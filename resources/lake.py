@@ -40,7 +40,7 @@ class CsvShape:
     """What raw keeps of a CSV: all columns but some (`left_out`), all rows or those of `keep_where`.
 
     No row is lost: with `keep_where` a second file beside the first holds, for each value of `totals_by`, how many lines
-    the whole file has and the sums of `totals_of`.
+    the complete file has and the sums of `totals_of`.
     """
 
     required: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class CsvShape:
         )
 
     def totals_query(self, read: str) -> str:
-        """Lines and sums of the whole file; a cell that is no number is counted, not passed over in silence."""
+        """Line counts and sums of the complete file; a cell that is no number is counted, not silently ignored."""
         by = ", ".join(f'"{c}"' for c in self.totals_by)
         number = "try_cast(nullif(trim(\"{0}\"), '') as decimal(18, 2))"
         sums = ", ".join(f'sum({number.format(c)}) as "{c}"' for c in self.totals_of)
@@ -85,7 +85,7 @@ class Lake:
         return (home / refuse_unsafe(source, partition) if partition else home) / f"{snapshot_id}.parquet"
 
     def totals_path(self, source: str, partition: str | None, snapshot_id: str) -> Path:
-        """Where the totals of a file lie of which raw keeps some rows."""
+        """Path of the totals of a file of which raw keeps only some rows."""
         return self.path(source, partition, snapshot_id).with_suffix(".totals.parquet")
 
     @staticmethod
@@ -104,12 +104,12 @@ class Lake:
 
     @staticmethod
     def has_row_numbers(path: Path) -> bool:
-        """Whether a raw file tells the numbers of its rows in the source's file; those of before 2026-11-27 do not."""
+        """Whether a raw file has the row numbers of the source's file; those written before 2026-11-27 do not."""
         return ROW_COLUMN in pq.read_schema(path).names
 
     @staticmethod
     def remove(path: Path) -> None:
-        """Remove a raw file that is damaged or of an older form; it is made again from its snapshot."""
+        """Remove a raw file that is damaged or of an older form; it is rebuilt from its snapshot."""
         path.unlink(missing_ok=True)
         path.with_suffix(".totals.parquet").unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ class Lake:
 
     @staticmethod
     def source_columns(path: Path) -> list[str] | None:
-        """Columns that the source sent, those that raw does not keep too; None for a file that does not tell."""
+        """Columns that the source sent, those that raw does not keep too; None for a file that does not record them."""
         reported = (pq.read_metadata(path).metadata or {}).get(_COLUMNS.encode())
         return json.loads(reported) if reported else None
 
@@ -158,7 +158,7 @@ class Lake:
     def write_csv(
         self, source: str, partition: str | None, snapshot_id: str, csv: Path, name: str, shape: CsvShape
     ) -> int:
-        """Turn a zstd-compressed CSV of the snapshot store into Parquet, every column text; returns its rows.
+        """Convert a zstd-compressed CSV of the snapshot store to Parquet, every column text; returns its row count.
 
         Raises BrokenFile for a file that ends in the middle, ColumnsMissing and EmptyAnswer.
         """

@@ -63,7 +63,7 @@ class Notifier:
             except (smtplib.SMTPException, OSError, ValueError) as error:
                 problems.append(f"mail {urlsplit(self.smtp_url).hostname}: {type(error).__name__}")
         for problem in problems:
-            logger.warning("%r could not be told: %s", message.subject, problem)
+            logger.warning("%r could not be sent: %s", message.subject, problem)
         return problems
 
     def _post(self, message: Message) -> None:

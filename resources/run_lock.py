@@ -26,7 +26,7 @@ _NO_RIGHT = {errno.EACCES, errno.EROFS, errno.EPERM}
 
 
 class RunLock:
-    """The lock of a data folder; the system lets go of it when the process ends, however it ends."""
+    """The lock of a data folder; the system releases it when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,7 +74,7 @@ class RunLock:
         self._file = file
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None

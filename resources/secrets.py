@@ -1,4 +1,4 @@
-"""Secrets: from a variable, or from the file that `<variable>_FILE` names, as container secrets come.
+"""Secrets: from a variable, or from the file that `<variable>_FILE` names, as container secrets are provided.
 
 Belongs here: reading them. Does not: keeping or printing them.
 """

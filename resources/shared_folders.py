@@ -18,7 +18,7 @@ LARGEST_SUBMISSION = 512 << 20  # bytes
 
 
 def open_file(source: str, path: Path, largest: int) -> BufferedReader:
-    """A file as it lies there. Raises BrokenFile for one that went meanwhile, may not be read, is a link, no file, or too large."""
+    """Open a file. Raises BrokenFile for one that is gone, may not be read, is a link, is no file, or is too large."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -32,7 +32,7 @@ def open_file(source: str, path: Path, largest: int) -> BufferedReader:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in the place of whatever has its name, a link too. Raises OSError where the folder cannot be written."""
+    """Replace whatever has the file's name, a link too. Raises OSError where the folder cannot be written."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     scratch = f".{secrets.token_hex(8)}.part"
     try:
@@ -51,7 +51,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Take a file or link away, if it is there; never what a link leads to, and nothing where the folder cannot be written."""
+    """Remove a file or link, if it is there; never a link's target, and nothing where the folder cannot be written."""
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

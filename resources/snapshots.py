@@ -1,4 +1,4 @@
-"""The bytes as they came: append-only, content-addressed, each fetch with a manifest, each attempt in a ledger.
+"""Bytes as received: append-only, content-addressed, each fetch with a manifest, each attempt in a ledger.
 
 Belongs here: storing, naming and verifying snapshots. Does not: fetching (arcgis, wfs, downloads) or reading them (lake).
 """
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 DROPPED = "dropped"  # in a snapshot's parameters: name of the file that lay in place of the server
 _ZSTD_LEVEL = 1  # level 3 takes half as long again for 8 % less (2.4 GB of budget lines, 2026-11-23)
-# bodies that came with drafts of this process which are not committed yet, and how many of these hold each
+# bodies of this process's uncommitted drafts, and how many drafts hold each
 _UNCOMMITTED: dict[Path, int] = {}
 _UNCOMMITTED_LOCK = threading.Lock()
 
@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot is and where it came from. Times are UTC."""
+    """What a snapshot is and its origin. Times are UTC."""
 
     snapshot_id: str
     source: str
@@ -65,15 +65,16 @@ class Manifest:
 
     @property
     def is_dropped(self) -> bool:
-        """It came from a file that a person left in place of the server."""
+        """Whether it was read from a file that a person left in place of the server."""
         return DROPPED in self.parameters
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One line of the ledger: what came of trying to read a source. `outcome` is new, unchanged, failed, corrupt or withdrawn.
+    """One line of the ledger: the result of an attempt to read a source.
 
-    A withdrawal without a snapshot takes back everything that stood before it.
+    `outcome` is new, unchanged, failed, corrupt or withdrawn. A withdrawal without a snapshot withdraws every
+    earlier snapshot of the partition.
     """
 
     at: str
@@ -102,7 +103,7 @@ class Draft:
     created: list[Path] = field(default_factory=list)
 
     def add(self, role: str, chunks: bytes | Iterable[bytes]) -> Part:
-        """Store one body, given whole or in chunks."""
+        """Store one body, given in full or in chunks."""
         part = self.store.put(role, [chunks] if isinstance(chunks, bytes) else chunks, self.created)
         self.parts.append(part)
         return part
@@ -136,7 +137,7 @@ class Draft:
 
 
 class BlobWriter:
-    """Compresses and checksums bytes as they come, into a scratch file that becomes a blob at `finish`.
+    """Compresses and checksums bytes as received, into a scratch file that becomes a blob at `finish`.
 
     As a context it removes the scratch file of a body that was never finished.
     """
@@ -232,7 +233,7 @@ class SnapshotStore:
         return zstandard.ZstdDecompressor().stream_reader(raw, closefd=True)
 
     def read(self, part: Part) -> bytes:
-        """One stored body, whole. Raises CorruptSnapshot."""
+        """One stored body, in full. Raises CorruptSnapshot."""
         path = self.blob_path(part.sha256)
         try:
             body = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
@@ -262,7 +263,7 @@ class SnapshotStore:
         return [t for t in tried if self.until is None or self.attempts(source, t)]
 
     def good(self, source: str, partition: str | None = None) -> list[Attempt]:
-        """Attempts that brought or confirmed a snapshot which nothing later took back, oldest first."""
+        """Attempts that stored or confirmed a snapshot not withdrawn or found corrupt later, oldest first."""
         good: list[Attempt] = []
         for attempt in self.attempts(source, partition):
             if attempt.outcome in {"corrupt", "withdrawn"}:
@@ -272,12 +273,12 @@ class SnapshotStore:
         return good
 
     def is_withdrawn(self, source: str, partition: str | None = None) -> bool:
-        """Whether the last that was heard of a partition is that it was withdrawn."""
+        """Whether the last entry of a partition's ledger is a withdrawal."""
         attempts = self.attempts(source, partition)
         return bool(attempts) and attempts[-1].outcome == "withdrawn"
 
     def current(self, source: str, partition: str | None = None) -> Manifest | None:
-        """The last good snapshot; the one before it where its manifest cannot be read, which the log tells.
+        """The last good snapshot; the one before it where its manifest cannot be read, with a warning in the log.
 
         With `until` there is no other: raises CorruptSnapshot.
         """
@@ -288,11 +289,11 @@ class SnapshotStore:
             except CorruptSnapshot as error:
                 if self.until is not None:
                     raise
-                logger.warning("%s; the snapshot before it stands", error)
+                logger.warning("%s; the snapshot before it is used", error)
         return None
 
     def of_server(self, source: str, partition: str | None = None) -> Manifest | None:
-        """The last good snapshot that the server gave, whether a file in its place came since or not."""
+        """The last good snapshot from the server, even if a file was since left in its place."""
         return next((m for m in self._kept(source, partition) if not m.is_dropped), None)
 
     def dropped(self, source: str, partition: str | None = None) -> list[Manifest]:
@@ -300,14 +301,14 @@ class SnapshotStore:
         return [m for m in self._kept(source, partition) if m.is_dropped]
 
     def _kept(self, source: str, partition: str | None) -> Iterator[Manifest]:
-        """Snapshots that nothing took back and whose manifest is there, the newest first."""
+        """Snapshots that are still good and whose manifest is there, the newest first."""
         good = [a.snapshot_id or "" for a in self.good(source, partition)]
         for snapshot_id in dict.fromkeys(reversed(good)):
             with suppress(CorruptSnapshot):
                 yield self.manifest(source, partition, snapshot_id)
 
     def previous(self, source: str, partition: str | None = None) -> Manifest | None:
-        """The snapshot that stood before the current one; None if there was no other."""
+        """The snapshot that was current before this one; None if there was no other."""
         ids = [a.snapshot_id or "" for a in self.good(source, partition) if a.outcome == "new"]
         now = self.current(source, partition)
         earlier = [
@@ -354,7 +355,7 @@ class SnapshotStore:
         return all(self.blob_path(part.sha256).exists() for part in manifest.parts)
 
     def unchanged(self, source: str, partition: str | None, current: Manifest) -> Manifest:
-        """The server says that nothing is new."""
+        """Record that the server has nothing new."""
         self._note(source, partition, Attempt(_now(), "unchanged", current.snapshot_id))
         return current
 
@@ -370,14 +371,14 @@ class SnapshotStore:
         if current and current.is_dropped and DROPPED not in draft.parameters:
             before = (
                 self.of_server(source, partition) or current
-            )  # news of a server is what it did not say before the file came
+            )  # for a server, "new" is what it had not sent before the file was left in its place
         if before and rows < before.rows * (1 - allowed_shrink):
             raise Shrunk(source, before.rows, rows, before.fetched_at[:10], allowed_shrink)
         if current and before and before.snapshot_id == draft.snapshot_id:
             if [p.sha256 for p in before.parts] != [p.sha256 for p in draft.parts]:
                 if self.has_bodies(before):
-                    draft.discard()  # the same content in other bodies: those of the first time are kept
-                else:  # those of the first time are damaged: the manifest tells the new ones
+                    draft.discard()  # the same content in other bodies: the first ones are kept
+                else:  # the first ones are damaged: the manifest records the new ones
                     self._write_manifest(replace(before, parts=list(draft.parts)))
             draft.keep()
             return self.unchanged(source, partition, current), False
@@ -388,17 +389,17 @@ class SnapshotStore:
             columns,
         )  # fmt: skip
         if not self.has_manifest(source, partition, manifest.snapshot_id):
-            self._write_manifest(manifest)  # else the source went back to an earlier state: its manifest stands
+            self._write_manifest(manifest)  # else the source returned to an earlier state: its manifest is kept
         draft.keep()
         self._note(source, partition, Attempt(now, "new", manifest.snapshot_id))
         return manifest, True
 
     def failed(self, source: str, partition: str | None, error: SourceError) -> None:
-        """Remember a failure; the last good snapshot stands."""
+        """Record a failure; the last good snapshot stays current."""
         self._note(source, partition, Attempt(_now(), "failed", None, type(error).__name__, str(error)))
 
     def withdraw(self, source: str, partition: str | None, reason: str, snapshot_id: str | None = None) -> None:
-        """Take back one snapshot, or everything that stands of a partition. Bytes and manifests stay."""
+        """Withdraw one snapshot, or all snapshots of a partition. Bytes and manifests are kept."""
         self._note(source, partition, Attempt(_now(), "withdrawn", snapshot_id, None, reason))
 
     def _note(self, source: str, partition: str | None, attempt: Attempt) -> None:
@@ -407,9 +408,9 @@ class SnapshotStore:
     def mark_corrupt(
         self, source: str, partition: str | None, manifest: Manifest, error: CorruptSnapshot
     ) -> Manifest | None:
-        """A snapshot whose bytes are damaged stands no more; the damaged bodies go, so that the next fetch stores them again.
+        """Mark a snapshot with damaged bytes as corrupt and remove those bodies: the next fetch stores them again.
 
-        Returns the snapshot that stands now.
+        Returns the snapshot that is current now.
         """
         for part in manifest.parts:
             try:
@@ -446,7 +447,7 @@ def refuse_unsafe(source: str, name: str) -> str:
 
 
 def _attempt(entry: dict[str, Any], path: Path) -> Attempt | None:
-    """An entry of a ledger; None for one that is no attempt, which the log tells."""
+    """An entry of a ledger; None for one that is no attempt, with a warning in the log."""
     try:
         return Attempt(**entry)
     except TypeError:

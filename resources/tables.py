@@ -1,6 +1,6 @@
 """Tables from spreadsheets and delimited text, every cell text.
 
-Belongs here: reading .xlsx and .csv that people made. Does not: large files of file hosts (lake.py) or what columns mean.
+Belongs here: reading .xlsx and .csv that people prepare. Does not: large files of file hosts (lake.py), column meaning.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Files of geometries: GeoPackage, shapefile, KML, KMZ, GeoJSON, GML, alone or in an archive.
 
-Belongs here: turning such a file into rows of text and WKB in EPSG:4326. Does not: fetching or keeping it.
+Belongs here: converting such a file to rows of text and WKB in EPSG:4326. Does not: fetching or keeping it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def warm_up() -> None:
 
 
 def read_stream(source: str, stream: BinaryIO, name: str) -> pl.DataFrame:
-    """Rows of a file of any of the formats, or of the one such file in an archive. `name` tells its format.
+    """Rows of a file of any of the formats, or of the one such file in an archive. `name` gives its format.
 
     Raises UnsafeArchive, UnsafeXml, BrokenFile, UnexpectedFormat and WrongReference.
     """

@@ -1,4 +1,4 @@
-"""The one DuckDB file: how it is opened, how a build starts and how it takes the published file's place.
+"""The one DuckDB file: how it is opened, how a build starts and how it replaces the published file.
 
 Belongs here: connections, copies, the atomic swap. Does not: what the tables hold (dbt_like_sql) or whether they may be
 published (restoration/build/publish.py).
@@ -29,7 +29,7 @@ STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibili
 
 @cache
 def spatial_extension() -> Path:
-    """The spatial extension that came with the package; it works without a network and with this DuckDB only.
+    """The spatial extension installed with the package; it works without a network and with this DuckDB only.
 
     Raises RuntimeError when package and DuckDB do not match.
     """
@@ -76,7 +76,7 @@ class WarehouseFiles:
         return self.folder / "releases"
 
     def state(self) -> tuple[int, int] | None:
-        """Tells one published file from another."""
+        """Identifies one version of the published file."""
         if not self.published.exists():
             return None
         status = self.published.stat()
@@ -104,7 +104,7 @@ class WarehouseFiles:
             path.unlink(missing_ok=True)
         return [path.name for path in found]
 
-    # -- whole or damaged --------------------------------------------------------------------------
+    # -- intact or damaged -------------------------------------------------------------------------
 
     @property
     def _checksums(self) -> Path:
@@ -136,9 +136,9 @@ class WarehouseFiles:
         return None
 
     def repair(self) -> str | None:
-        """Put the last good release in the place of a damaged published file; says what it did, None where all is well.
+        """Replace a damaged published file by the last good release; returns what it did, None if nothing is damaged.
 
-        The damaged file stays beside it as `*.damaged`. Raises CorruptWarehouse where no release is whole.
+        The damaged file stays beside it as `*.damaged`. Raises CorruptWarehouse where no release is intact.
         """
         if not self.published.exists():
             return None
@@ -158,7 +158,10 @@ class WarehouseFiles:
         raise CorruptWarehouse(str(self.published), reason)
 
     def _set_aside_log(self) -> str | None:
-        """A write-ahead log beside the published file is of somebody who wrote into it and died; DuckDB would play it into the file."""
+        """Set aside a write-ahead log beside the published file.
+
+        It is left by a process that wrote into the file and ended; DuckDB would apply it to the file.
+        """
         log = Path(f"{self.published}.wal")
         if not log.exists():
             return None
@@ -172,7 +175,7 @@ class WarehouseFiles:
             yield
 
     def publish(self, build: Path, release_id: str, base: tuple[int, int] | None) -> Path:
-        """Put a closed build in the place of the published file, which readers may hold open.
+        """Replace the published file, which readers may hold open, by a closed build.
 
         `base` is the `state` when the build began. Raises PublishRefused for a build that is not closed cleanly or
         whose base was replaced meanwhile.

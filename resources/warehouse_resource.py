@@ -22,7 +22,7 @@ class Closable(Protocol):
     """What a run closes at its end."""
 
     def close(self) -> None:
-        """Let go of the build file."""
+        """Release the build file."""
 
 
 Session = TypeVar("Session", bound=Closable)
@@ -52,7 +52,7 @@ class WarehouseResource(DuckDBResource):
             con.close()
 
     def session(self, make: Callable[[], Session]) -> Session:
-        """This run's build session, made at its first use."""
+        """This run's build session, created at its first use."""
         if self._session is None:
             self._session = make()
         return self._session  # type: ignore[no-any-return]

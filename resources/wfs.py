@@ -1,7 +1,7 @@
-"""Whole feature types from a WFS 2.0.
+"""Complete feature types from a WFS 2.0.
 
-Belongs here: capabilities, hits, sorted pages, formats, axis order proved by where Peru lies. Does not: keeping the result
-(snapshots.py).
+Belongs here: capabilities, hits, sorted pages, formats, axis order checked by Peru's bounding box. Does not: storing
+the result (snapshots.py).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _GML = re.compile(r"gml", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server says of itself: a page it hands out at most, whether it pages, the formats it writes."""
+    """A server's capabilities: its largest page, whether it pages, the formats it writes."""
 
     page_size: int
     pages: bool
@@ -64,10 +64,10 @@ class Wfs:
         self.http = http
 
     def read_type(self, source: str, url: str, type_name: str, unique_attribute: str, draft: Draft) -> FetchResult:
-        """Fetch a feature type whole into `draft`; its rows are properties as text and WKB `geometry`.
+        """Fetch a complete feature type into `draft`; its rows are properties as text and WKB `geometry`.
 
         Pages are sorted by `unique_attribute`: sorting by one that repeats loses features while the totals agree. Where
-        the server does not tell how many there are ("unknown"), pages are asked for until one is empty. Raises EmptyAnswer,
+        the server does not report the count ("unknown"), pages are requested until one is empty. Raises EmptyAnswer,
         ShortAnswer, DuplicateObjectIds, LayerChanged and the errors of resources.http.
         """
         base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": type_name}
@@ -99,7 +99,7 @@ class Wfs:
         self, source: str, url: str, asked: dict[str, Any], unique_attribute: str, able: Capabilities,
         expected: int | None, draft: Draft,
     ) -> tuple[list[str], list[bytes]]:  # fmt: skip
-        """Pages into the draft until one brings nothing new; returns the unique attribute and a digest of each feature.
+        """Fetch pages into the draft until one has nothing new; returns unique attribute and digest of each feature.
 
         A count may be a cap (MapServer's is), so it never ends the reading.
         """
@@ -120,13 +120,13 @@ class Wfs:
                 raise ColumnsMissing(source, [unique_attribute], frame.columns)
             received = [str(v) for v in frame[unique_attribute]]
             if ids and len(ids) == expected and got.issuperset(received):
-                return ids, digests  # the server ignores startIndex, and everything came with the first page
+                return ids, digests  # the server ignores startIndex, and the first page held everything
             draft.add("page", answer.body)
             draft.is_sandbox |= answer.is_sandbox
             ids += received
             digests += [hashlib.sha256(repr(row).encode()).digest()[:16] for row in frame.sort(unique_attribute).rows()]
             if not able.pages or got.intersection(received):
-                return ids, digests  # no second page, or rows that come again: the count and the ids will tell
+                return ids, digests  # no second page, or repeated rows: the count and the ids will show it
             got.update(received)
 
     def capabilities(self, source: str, url: str) -> Capabilities:
@@ -183,8 +183,8 @@ class Wfs:
 def parse_xml(source: str, answer: Answer | bytes) -> Any:
     """A parsed document without entities or external references.
 
-    Raises UnsafeXml, ServiceFault for an exception report (which can come with HTTP 200), or TransientSourceError for a
-    document that ends early.
+    Raises UnsafeXml, ServiceFault for an exception report (which can have HTTP status 200), or TransientSourceError
+    for a truncated document.
     """
     body = answer if isinstance(answer, bytes) else answer.body
     refuse_web_page(source, "XML", body)
@@ -241,7 +241,7 @@ def read_stored(source: str, store: SnapshotStore, parts: Sequence[Part]) -> Ite
 
 
 def longitude_first(source: str, geometries: Any) -> Any:
-    """Geometries with x = longitude; swapped ones are recognised by Peru's box and turned.
+    """Geometries with x = longitude; swapped ones are recognised by Peru's box and corrected.
 
     Raises WrongReference when neither order lies in Peru.
     """

@@ -1,1 +1,1 @@
-"""A miniature Peru: made data with a known truth, and servers that speak the institutions' protocols."""
+"""A miniature Peru: synthetic data with known true values, and servers that speak the institutions' protocols."""

@@ -1,6 +1,6 @@
 """Six fiscal years of MEF wide files whose programme totals equal the official ones, and the money tied to initiatives.
 
-Belongs here: made budget rows in the real 73-column form. Does not: the investment bank (investments.py).
+Belongs here: synthetic budget rows in the real 73-column form. Does not: the investment bank (investments.py).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _sum(blocks: list[pl.DataFrame], measure: str) -> int:
 
 
 def _programme_of(initiative: Initiative) -> str:
-    """The programme that pays an initiative; a quarter of the ground money sits where few look for it."""
+    """The programme that pays an initiative; part of this money is in programmes where it is seldom looked for."""
     by_kind = {"agricultural_soil": "0089", "forest": "0130"}
     spread = int(initiative.key[1:]) % 8
     return {0: "0068", 1: "0121", 2: "0072"}.get(spread, by_kind.get(initiative.kind, "0144"))
@@ -173,7 +173,7 @@ def _wide(random: np.random.Generator, year: int, rows: pl.DataFrame) -> pl.Data
     shares = random.dirichlet(np.linspace(0.6, 1.6, 12), n)
     months = np.floor(np.abs(accrued)[:, None] * shares).astype(np.int64) * np.sign(accrued)[:, None]
     months[:, 11] += accrued - months.sum(axis=1)
-    reversed_rows = random.choice(n, n // 60, replace=False)  # accrued in one month, taken back in a later one
+    reversed_rows = random.choice(n, n // 60, replace=False)  # accrued in one month, reversed in a later one
     slip = random.integers(100, 90_000, len(reversed_rows))
     months[reversed_rows, 3] -= months[reversed_rows, 3] + slip
     months[reversed_rows, 11] += accrued[reversed_rows] - months[reversed_rows].sum(axis=1)
@@ -252,7 +252,7 @@ def _wide(random: np.random.Generator, year: int, rows: pl.DataFrame) -> pl.Data
 
 
 def _split_keys(random: np.random.Generator, frame: pl.DataFrame, amounts: list[str]) -> pl.DataFrame:
-    """Some keys stand on two rows that must be summed: the second carries PIM, certified and committed only."""
+    """Some keys are on two rows that must be summed: the second carries PIM, certified and committed only."""
     chosen = np.sort(random.choice(frame.height, max(2, frame.height // 90), replace=False))
     moved = ["MONTO_PIM", "MONTO_CERTIFICADO_ANUAL", "MONTO_COMPROMETIDO_ANUAL"]
     second = frame[chosen].with_columns(

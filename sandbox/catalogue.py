@@ -306,7 +306,7 @@ SERVICES = (
 
 
 def services_with(layers: Iterable[str], renamed: Mapping[str, Mapping[str, str]]) -> tuple[Service, ...]:
-    """The services as they are on a later day: years of degradation that came since, and fields that bear another name.
+    """The services as they are on a later day: added years of degradation, and renamed fields.
 
     `layers` are names of data files; `renamed` has old and new names of fields by data file.
     """
@@ -338,7 +338,7 @@ WFS_TYPES = {
     "Interoperabilidad:ig_departamento": "departments",
 }
 FILES_PATH = "/datastorefiles"
-# host -> what stands before a file's name in its path
+# host -> path prefix of its files
 FILE_HOSTS = {MEF: FILES_PATH, OPEN_DATA: "/sites/default/files", INEI_FILES: "/files"}
 CONSULTA_PATH = "/transparencia/mensual/Navegar_7.aspx"
 FERM_PATH = "/api/v2/bigquery"

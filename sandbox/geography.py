@@ -1,6 +1,6 @@
 """The ground of the miniature Peru: outline, districts, ecosystems, degradation, protected areas.
 
-Belongs here: geometry made from the capitals' coordinates and a seed. Does not: initiatives, money, servers.
+Belongs here: geometry generated from the capitals' coordinates and a seed. Does not: initiatives, money, servers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What institutions left in the inbox of the miniature Peru, one of each format, good rows and bad.
 
-Belongs here: made submissions. Does not: reading or answering them.
+Belongs here: synthetic submissions. Does not: reading or answering them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dbt_like_sql.seeds import read_seed
 from sandbox.geography import Ground, area_ha, blob
 
 WITHDRAWN_FOLDER = "retirar"
-MADE_ON = "2025-12-31"  # files tell when they were made; worlds of one seed are equal
+MADE_ON = "2025-12-31"  # files record when they were created; worlds of one seed are equal
 _ZIP_DATE = (2025, 12, 31, 12, 0, 0)
 
 

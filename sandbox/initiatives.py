@@ -1,7 +1,7 @@
-"""True initiatives of the miniature Peru and what each registry says of them, dirt included.
+"""True initiatives of the miniature Peru and what each registry records of them, errors included.
 
 Belongs here: initiatives, their polygons, the records of MINAM and SERFOR, and the truth about both.
-Does not: the ground they stand on (geography), the money (budget, investments), how servers tell it (servers).
+Does not: the ground they are on (geography), the money (budget, investments), how servers publish it (servers).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sandbox.spellings import Office
 
 INITIATIVES_AT_SCALE_1 = 2_000
 
-# kind -> share of initiatives, ecosystems they stand on, words of their names, share known to SERFOR
+# kind -> share of initiatives, their ecosystems, words of their names, share known to SERFOR
 KINDS: dict[str, tuple[float, list[str], list[str], float]] = {
     "forest": (0.52, [f"E{n:02d}" for n in (3, 4, 5, 7, 8, 11, 12, 13, 14, 22, 23, 25, 26, 28, 29, 30)],
                ["Recuperación de bosques", "Reforestación con especies nativas", "Restauración del bosque"], 0.7),
@@ -110,7 +110,7 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
         west, south, east, north = cell.bounds
         lon = centre.x + random.uniform(-0.2, 0.2) * (east - west)
         lat = centre.y + random.uniform(-0.2, 0.2) * (north - south)
-        if created and random.random() < 0.08:  # another hand works the same ground
+        if created and random.random() < 0.08:  # another institution works the same ground
             lon, lat = centres[int(random.integers(len(centres)))]
             lon, lat = lon + random.uniform(-0.003, 0.003), lat + random.uniform(-0.003, 0.003)
         nearest = int(tree.nearest(shapely.Point(lon, lat)))
@@ -330,7 +330,7 @@ def serfor_record(
 
 
 def _serfor_protocol(number: int) -> dict[str, Any]:
-    """Tenure and activities, which two records in ten do not give; without chance, so that the rest of the world stays."""
+    """Tenure and activities, missing in two records of ten; not random, so that the rest of the world is unchanged."""
     if number % 10 < 2:
         return {"TENENC": None, "ACTIVI": " "}
     return {"TENENC": (1, 2, 5)[number % 3], "ACTIVI": ("4;6", "5;24", "17;20;46")[number % 3]}

@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def worlds_folder() -> Path:
-    """Where made worlds are kept."""
+    """Where generated worlds are kept."""
     return Path(os.environ.get("RESTAURACION_DATA_DIR") or "data") / "sandbox"
 
 
 def fill_inbox(world: World, inbox: Path) -> None:
-    """Leave the world's submissions in the inbox, and take back what it withdrew; what a person left or withdrew stays so."""
+    """Leave the world's submissions in the inbox and remove those it withdrew; people's own files are not touched."""
     workbook = inbox / ".sandbox.json"
     ours: dict[str, str] = json.loads(workbook.read_text(encoding="utf-8")) if workbook.exists() else {}
     left: dict[str, str] = {}
@@ -59,7 +59,7 @@ def _digest(path: Path) -> str:
 def sandbox_environment(scale: float = 1.0, seed: int | None = None, day: int = 0) -> Iterator[dict[str, str]]:
     """Servers on loopback while the block runs; yields the environment that leads a run to them.
 
-    The ports listen at once and the servers come up meanwhile: a first request waits a moment, none is refused.
+    The ports listen at once while the servers start: a first request waits a moment, none is refused.
     """
     from sandbox.servers.app import base_urls, loopback_sockets, write_hosts
 
@@ -71,7 +71,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None, day: int = 
         [*command, *(f"{host}={s.fileno()}" for host, s in sockets.items())],
         cwd=ROOT,
         pass_fds=[s.fileno() for s in sockets.values()],
-        stdin=subprocess.PIPE,  # its end tells the servers to stop, also when this process is killed
+        stdin=subprocess.PIPE,  # closing it stops the servers, also when this process is killed
         start_new_session=True,
     )
     addresses = base_urls(sockets)
@@ -85,7 +85,7 @@ def sandbox_environment(scale: float = 1.0, seed: int | None = None, day: int = 
                 "RESTAURACION_FISCAL_YEAR": str(world.last_fiscal_year),
             }
         finally:
-            process.kill()  # made data, nothing to lose
+            process.kill()  # synthetic data, nothing to lose
             process.wait()
 
 

@@ -20,7 +20,7 @@ _PARTNERS = ["Fondo de las Américas", "PROFONANPE", "Agencia de Cooperación", 
 
 
 class Office:
-    """One registry's hand on one initiative. `registry` numbers the office, `number` the initiative."""
+    """How one registry writes one initiative. `registry` numbers the office, `number` the initiative."""
 
     def __init__(self, seed: int, registry: int, number: int) -> None:
         self._random = np.random.default_rng([seed, 12, registry, number])

@@ -1,7 +1,7 @@
 """Layers around restoration: agreements, measures, interventions, zoning, fragile ecosystems, protected areas, watersheds.
 
-Belongs here: made features in the fields of their institutions. Does not: initiatives (initiatives.py) or how they are
-served (catalogue.py, servers/).
+Belongs here: synthetic features in the fields of their institutions. Does not: initiatives (initiatives.py) or how they
+are served (catalogue.py, servers/).
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _conservation(
 
 
 def _watersheds(ground: Ground) -> pl.DataFrame:
-    """Provinces dissolved stand for watersheds: a partition of the country without gaps."""
+    """Dissolved provinces represent watersheds: a partition of the country without gaps."""
     provinces = ground.districts.with_columns(pl.col("ubigeo").str.slice(0, 4).alias("unit"))
     rows = []
     for number, (unit, frame) in enumerate(sorted(provinces.partition_by("unit", as_dict=True).items())):

@@ -1,9 +1,9 @@
-"""The other books on the same money and ground.
+"""Other publications on the same money and ground, for cross-checks.
 
 MEF's long file and Consulta Amigable, Invierte.pe's other files, FERM, the ubigeo crosswalk, the district archive.
 
-Belongs here: products derived from the made budget, investments and districts, so that they agree with them where the real
-ones do. Does not: the budget itself (budget.py).
+Belongs here: products derived from the synthetic budget, investments and districts, so that they agree with them where
+the real ones do. Does not: the budget itself (budget.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEASURES = ("MONTO_PIA", "MONTO_PIM", "MONTO_CERTIFICADO_ANUAL", "MONTO_COMPROM
 
 
 def long_file(wide: pl.DataFrame) -> pl.DataFrame:
-    """The 63 columns of the long file: PIA and PIM stand in month 0, flows in the months that have any."""
+    """The 63 columns of the long file: PIA and PIM are in month 0, flows in the months that have any."""
     columns = [c for c in wide.columns if not c.startswith("MONTO_") and c != "TIPO_TRANSACCION_NOMBRE"]
     columns[columns.index("TIPO_ACT_PROY") + 1 : columns.index("TIPO_ACT_PROY") + 1] = ["TIPO_ACT_PROY_NOMBRE"]
     base = wide.with_columns(
@@ -61,7 +61,7 @@ def long_file(wide: pl.DataFrame) -> pl.DataFrame:
 
 
 def consulta_amigable(year: int, wide: pl.DataFrame) -> str:
-    """The export of one year: whole soles, a breadcrumb with totals, HTML dressed as .xls."""
+    """The export of one year: soles without decimals, a breadcrumb with totals, HTML dressed as .xls."""
     totals = wide.group_by("PROGRAMA_PPTO", "PROGRAMA_PPTO_NOMBRE").agg(
         pl.col(c).cast(pl.Decimal(20, 2)).sum() for c in _MEASURES
     ).sort("PROGRAMA_PPTO")  # fmt: skip
@@ -145,7 +145,7 @@ def gaps(seed: int, active: pl.DataFrame, initiatives: list[Initiative]) -> pl.D
 
 
 def ferm(seed: int, initiatives: list[Initiative]) -> list[dict[str, Any]]:
-    """Public initiatives of the country in FERM: some of those that others know, told in FERM's words."""
+    """Public initiatives of the country in FERM: some of those that others know, written in FERM's terms."""
     random = np.random.default_rng([seed, 10])
     statuses = {
         "in_preparation": "In preparation",
@@ -176,7 +176,7 @@ def ferm(seed: int, initiatives: list[Initiative]) -> list[dict[str, Any]]:
 
 
 def crosswalk() -> pl.DataFrame:
-    """INEI and RENIEC codes of every district. RENIEC's are made by its order of departments, Callao last."""
+    """INEI and RENIEC codes of every district. RENIEC's follow its order of departments, Callao last."""
     inei_order = {"07": "24", "08": "07", "09": "08", "10": "09", "11": "10", "12": "11", "13": "12", "14": "13", "15": "14",
                   "16": "15", "17": "16", "18": "17", "19": "18", "20": "19", "21": "20", "22": "21", "23": "22", "24": "23"}  # fmt: skip
     districts = read_seed("districts_inei_2025")

@@ -1,6 +1,7 @@
 """Makes the miniature Peru on disk: what servers serve and, beside it, the hidden truth that only tests read.
 
-Belongs here: the order of making, the folder's layout, how each part is written. Does not: how any part is made, later days (days/).
+Belongs here: the order of generation, the folder's layout, how each part is written. Does not: generating any part,
+later days (days/).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ MADE_AT = dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)  # the Last-Modified of e
 
 @dataclass(frozen=True)
 class World:
-    """A made world: `layers/*.parquet` and `files/*.csv` are served, `truth/*` is for tests."""
+    """A generated world: `layers/*.parquet` and `files/*.csv` are served, `truth/*` is for tests."""
 
     folder: Path
 
@@ -66,7 +67,7 @@ class World:
 
     @property
     def truth(self) -> Path:
-        """What is really so; the pipeline never reads it."""
+        """The true values; the pipeline never reads them."""
         return self.folder / "truth"
 
     @cached_property
@@ -84,12 +85,12 @@ class World:
 
     @property
     def last_fiscal_year(self) -> int:
-        """The fiscal year that it is."""
+        """The current fiscal year."""
         return int(self.about.get("last_fiscal_year", LAST_FISCAL_YEAR))
 
 
 def world_at(parent: Path, seed: int = DEFAULT_SEED, scale: float = 1.0, day: int = 0) -> World:
-    """The world of this seed and scale on a day, below `parent`, made unless it is there whole."""
+    """The world of this seed and scale on a day, below `parent`, generated unless it is there complete."""
     folder = folder_of(parent, seed, scale, day)
     if folder.exists():
         return World(folder)
@@ -107,14 +108,14 @@ def folder_of(parent: Path, seed: int, scale: float, day: int) -> Path:
 
 
 def put_in_place(parent: Path, folder: Path, make: Callable[[World], None]) -> World:
-    """Make a world beside its folder and put it there whole."""
+    """Generate a world beside its folder and move it there when complete."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as scratch:
         created = Path(scratch) / "world"
         make(World(created))
         try:
             os.replace(created, folder)
-        except OSError:  # another process made the same world meanwhile; worlds of one seed are equal
+        except OSError:  # another process generated the same world meanwhile; worlds of one seed are equal
             if not folder.exists():
                 raise
     return World(folder)
@@ -239,7 +240,7 @@ def write_districts(world: World, districts: pl.DataFrame) -> None:
 def write_truth(
     world: World, initiatives: Sequence[Initiative], records: pl.DataFrame, areas: pl.DataFrame, districts: pl.DataFrame
 ) -> None:
-    """What is really so, but for the money."""
+    """The true values, except the money."""
     footprints = np.array([shapely.union_all(i.parts) for i in initiatives], dtype=object)
     pl.DataFrame(
         {

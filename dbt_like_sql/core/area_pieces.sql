@@ -1,6 +1,7 @@
--- The net ground of each area, cut by district and then by ecosystem: every hectare in one piece. What no district or no
--- ecosystem covers stays a piece of its own; where a layer overlaps itself the lower code keeps the ground. Only ground that its
--- cuts do not fill to a tenth of a square decimetre is looked at for gaps and overlaps: a clean map costs nothing.
+-- The net ground of each area, cut by district and then by ecosystem: every hectare in one piece. What no district or
+-- no ecosystem covers stays a piece of its own; where a layer overlaps itself the lower code keeps the ground. Only
+-- ground that its cuts do not fill to a tenth of a square decimetre is checked for gaps and overlaps, so a clean map
+-- costs no time.
 with district_tiles as materialized (
     select
         tiles.code,

@@ -1,5 +1,5 @@
--- The areas of core with their equal-area shape and their turn: where two share ground, the earlier turn counts it.
--- Published order: status, evidence class, earlier start, finer geometry, id.
+-- The areas of core with their equal-area shape and their precedence (`turn`): where two share ground, the lower value
+-- counts it. Order of precedence: status, evidence class, earlier start, finer geometry, id.
 select
     areas.area_id,
     areas.record_key,

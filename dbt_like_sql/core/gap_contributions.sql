@@ -1,4 +1,4 @@
--- Hectares that investments promise to close of a gap. Indicators overlap: they are never added across indicators.
+-- Hectares of a gap that investments plan to close. Indicators overlap: they are never added across indicators.
 select
     listed.cui,
     listed.gap_indicator,

@@ -1,5 +1,5 @@
--- Records that left one initiative for another: merged where the old id is gone, split where it lives on without them. A record
--- that its registry withdrew leaves without an id after; one that came back finds its own.
+-- Records that left one initiative for another: merged where the old id is gone, split where it continues without
+-- them. A record that its registry withdrew has no id afterwards; one that is registered again gets its own id back.
 select
     left_behind.until as changed_on,
     left_behind.record_key,

@@ -1,4 +1,4 @@
--- Who knows an initiative: every record that was linked to it, with the strongest reason. An investment brings its CUI alone.
+-- Every record that was linked to an initiative, with the strongest reason. An investment contributes its CUI only.
 with members as (
     select
         ids.record_key,

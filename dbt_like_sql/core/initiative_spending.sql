@@ -1,6 +1,7 @@
--- Money tied to an initiative, line by line. A CUI that one initiative alone bears pays it whole: `cui` where a registry or the
--- same CUI says so, `investment_match` where the investment was found by name and place. A CUI that several initiatives bear is
--- allocated to them by their net hectares, or evenly where one of them has none; the parts of a line add up to it to the cent.
+-- Money tied to an initiative, line by line. A CUI of only one initiative pays it in full: `cui` where a registry or
+-- the same CUI says so, `investment_match` where the investment was found by name and place. A CUI of several
+-- initiatives is allocated to them by their net hectares, or evenly where one of them has none; the parts of a line add
+-- up to it to the cent.
 with claims as (
     select
         records.cui,

@@ -1,4 +1,4 @@
--- Institutions of the country's books, and every other that leads an initiative, named as its registry names it.
+-- Institutions of the seed list, and every other that leads an initiative, named as its registry names it.
 with leads as (
     select
         folded(records.lead_institution) as folded_name,

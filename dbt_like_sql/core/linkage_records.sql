@@ -1,6 +1,6 @@
--- What every registry's record tells an eye that looks for the same initiative. Records of registries found initiatives;
--- investments only join them: money is no ground. Of the investments those are looked at that promise recovered hectares,
--- are of that typology, or whose CUI a registry names.
+-- The attributes of every registry's record by which records of the same initiative are found. A record of a registry
+-- can found an initiative; an investment can only be linked to one. Only investments that plan recovered hectares, are
+-- of that typology, or have a CUI that a registry names are compared.
 with promised as (
     select
         contributions.cui,
@@ -73,7 +73,7 @@ read_out as (
     cross join vocabulary
 ),
 
--- the district that a name tells: the longest name of one after the word district
+-- the district named in the initiative's name: the longest district name after the word district
 after_district as (
     select
         read_out.record_key,
@@ -107,7 +107,7 @@ told_places as (
     group by named_districts.record_key
 ),
 
--- the place is compared by itself: its words do not tell one name from another of the same district
+-- the place is compared by itself: its words do not distinguish two names of the same district
 named as (
     select
         read_out.record_key,

@@ -1,5 +1,5 @@
--- Ground that two areas share, with whose they are. Strips left by drawing or rounding are not told here; their ground is
--- counted once all the same (core.areas reads core.shared_ground).
+-- Ground that two areas share, with the institutions they belong to. Slivers left by drawing or rounding are not listed
+-- here; their ground is counted once all the same (core.areas reads core.shared_ground).
 select
     pairs.area_id_a,
     pairs.area_id_b,

@@ -1,6 +1,6 @@
--- Pairs of areas that lie on the same ground, whoever they belong to. Containment included: what counts is the shared area, not
--- the kind of contact. The touching pairs are found first and alone: with any further condition on the join DuckDB 1.5.5
--- compares all pairs with all (seen 2026-11-23: 1.1 s against 0.01 s at 3,181 areas).
+-- Pairs of areas that lie on the same ground, of any record. Containment included: what counts is the shared area, not
+-- the kind of contact. The touching pairs are found first and alone: with any further condition on the join DuckDB
+-- 1.5.5 compares all pairs with all (seen 2026-11-23: 1.1 s against 0.01 s at 3,181 areas).
 with touching as materialized (
     select
         first_area.area_id as area_id_a,

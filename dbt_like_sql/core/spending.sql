@@ -1,5 +1,5 @@
--- Lines of one key are summed, never made distinct: PIM, certified and committed may stand on a second line. What of it is
--- restoration the first rule of seeds.restoration_rules says that holds.
+-- Lines of one key are summed, never made distinct: PIM, certified and committed may be on a second line. The first
+-- rule of seeds.restoration_rules that holds decides which class of restoration spending it is.
 with summed as (
     select
         lines.spending_id,

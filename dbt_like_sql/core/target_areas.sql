@@ -1,6 +1,6 @@
 -- What counts for which target, by the target's own rule: status, first year, family of ecosystems. Targets overlap by
--- definition. The net hectares of an area are those it adds to its target: where two counted areas share ground, the one that
--- began earlier has it, then the lower turn; so that the ground of a target can be told year by year and adds up.
+-- definition. The net hectares of an area are those it adds to its target: where two counted areas share ground, the
+-- one that began earlier counts it, then the one with the lower `turn`: the ground of a target adds up year by year.
 with counted as (
     select
         targets.target_id,

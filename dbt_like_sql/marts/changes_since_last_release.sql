@@ -1,5 +1,5 @@
--- What differs from the release before this one, row by row, and why. Closed fiscal years do move: they are marked. The first
--- release has none. A target's figures move because its initiatives did: their rows tell.
+-- Differences from the previous release, row by row, with the reason. Closed fiscal years do change: they are marked.
+-- The first release has none. A target's figures change because its initiatives did: see the rows of the initiatives.
 with before_existed as (
     select count(*) > 0 as yes from previous.core__spending
 ),
@@ -93,7 +93,7 @@ initiatives_before as (
     from previous.core__initiatives as initiatives
 ),
 
--- what happened to the records of an initiative: who came, from where, who went, where to
+-- changes in the records of an initiative: which were added, from where, which left, to where
 moves as (
     select
         coalesce(now.record_key, earlier.record_key) as record_key,
@@ -136,7 +136,8 @@ main_reason as (
     group by told_of.initiative_id
 ),
 
--- an initiative that appears although its record was known came out of another; one that is gone although it lives on went into one
+-- an initiative that appears with a record known before was split from another; one that is gone although its record
+-- still exists was merged
 came_out_of as (
     select distinct moves.now_in as initiative_id from moves
     where moves.now_in is not null and moves.before_in is not null

@@ -1,4 +1,5 @@
--- The restorative continuum, step by step; FERM counts its last two. What is in preparation stands beside it and is not counted.
+-- The restorative continuum, step by step; FERM counts its last two. What is in preparation is in separate columns and
+-- not counted.
 with steps as (
     select distinct
         types.continuum_step,

@@ -1,6 +1,6 @@
--- Ground that two deliveries claim, by pair of institutions; an institution stands beside itself where two of its own areas
--- overlap. Within a pair each hectare is told once, but a hectare that three institutions claim is in three pairs: pairs are
--- never added.
+-- Ground that two deliveries claim, by pair of institutions; an institution is paired with itself where two of its own
+-- areas overlap. Within a pair each hectare is counted once, but a hectare that three institutions claim is in three
+-- pairs: pairs are never added.
 with owners as (
     select
         shapes.area_id,

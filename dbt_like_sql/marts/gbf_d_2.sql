@@ -1,5 +1,5 @@
--- Domestic public spending on restoration for the framework's indicator D.2. Only lines classed as direct or enabling are in; what is
--- unknown stays in marts.spending_linkage. A programme's whole budget is never taken for restoration.
+-- Domestic public spending on restoration for the framework's indicator D.2. Only lines classed as direct or enabling
+-- are in; what is unknown stays in marts.spending_linkage. A programme's total budget is never counted as restoration.
 select
     spent.fiscal_year,
     spent.programme_code,

@@ -1,5 +1,5 @@
--- Outcomes beyond activity: what initiatives measured, indicator by indicator and year by year. The change is told by those that
--- measured at least twice, from their own first value.
+-- Outcomes beyond activity: what initiatives measured, indicator by indicator and year by year. The change is
+-- computed from those that measured at least twice, against their own first value.
 with firsts as (
     select
         measured.initiative_id,

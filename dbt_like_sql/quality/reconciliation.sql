@@ -91,7 +91,7 @@ witnesses as (
     cross join seeds.reconciliation_tolerances as measures
 ),
 
--- what each institution states in all that it sent, beside what was accepted of it and what its polygons measure
+-- the total that each institution states, beside what was accepted of it and the area of its polygons
 stated as (
     select
         received.reporting_institution,
@@ -188,7 +188,7 @@ select
     case
         when compared.official_pen is null then 'no_official_total'
         when compared.ours_pen = compared.official_pen then 'equal'
-        -- the page shows whole soles
+        -- the page shows soles without decimals
         when compared.scope = 'consulta_amigable' and abs(compared.ours_pen - compared.official_pen) <= 1 then 'equal'
         when
             100 * abs(compared.ours_pen - compared.official_pen) > tolerances.block_above_pct * compared.official_pen

@@ -1,5 +1,5 @@
--- score = 100 x (1 - (quarantined + half of warned) / received), by dimension. What stands under `all` is a plain mean: each
--- dimension of a delivery weighs the same, and so does each delivery of an institution.
+-- score = 100 x (1 - (quarantined + half of warned) / received), by dimension. The value under `all` is a plain mean:
+-- each dimension of a delivery weighs the same, and so does each delivery of an institution.
 with counted as (
     select
         counts.reporting_institution,

@@ -69,7 +69,7 @@ measured as (
     from repaired
 ),
 
--- st_dump of a polygon is the polygon; lines and points that a repair leaves over are no ground
+-- st_dump of a polygon is the polygon; lines and points that a repair leaves have no area
 parts as (
     select
         measured.feature_key,

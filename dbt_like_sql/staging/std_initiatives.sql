@@ -224,7 +224,7 @@ left join seeds.source_codes as types
         and types.field = 'restoration_type'
         and records.type_at_source = types.source_value
 left join staging.std_ecosystem_names as ecosystems on folded(records.ecosystem_at_source) = ecosystems.name_key
--- both registers declare INEI codes, so a missing sixth digit is the leading zero that a spreadsheet ate
+-- both registers declare INEI codes, so a missing sixth digit is the leading zero that a spreadsheet removed
 left join seeds.districts_inei_2025 as districts on lpad(records.ubigeo_at_source, 6, '0') = districts.ubigeo
 left join seeds.generic_cuis as generic on records.cui_at_source = generic.cui
 order by record_key

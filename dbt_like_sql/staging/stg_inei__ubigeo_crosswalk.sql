@@ -1,4 +1,4 @@
--- A RENIEC code that is also the INEI code of another district joins wrongly without a word.
+-- A RENIEC code that is also the INEI code of another district joins wrongly without any error.
 select
     lpad(given(codes.ubigeo), 6, '0') as ubigeo,
     'inei' as source,

@@ -1,4 +1,4 @@
--- Spellings of nothing become null; dates come as '2021-12-28 00:00:00'.
+-- Texts that mean "no value" become null; dates have the form '2021-12-28 00:00:00'.
 with cleaned as (
     select
         rows_of_file._row as source_row,

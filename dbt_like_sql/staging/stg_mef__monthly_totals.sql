@@ -1,4 +1,4 @@
--- PIA and PIM stand in month 0 alone, the others flow in months 1 to 12: everything is summed, nothing is a maximum.
+-- PIA and PIM are in month 0 only, the other measures in months 1 to 12: everything is summed, nothing is a maximum.
 select
     'mef' as source,
     lines._partition || '|' || coalesce(given(lines.programme_code), 'none') || '|' || coalesce(given(lines.month), 'none') as line_key,

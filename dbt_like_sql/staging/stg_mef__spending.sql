@@ -1,4 +1,4 @@
--- Lines of the six programmes, and every line whose programme code is damaged: those must be seen, not dropped.
+-- Lines of the six programmes, and every line whose programme code is damaged: those must be reported, not dropped.
 with followed as (
     select
         programmes.programme_code,

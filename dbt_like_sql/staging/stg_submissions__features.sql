@@ -1,5 +1,5 @@
--- A submission's own code is unique within its institution's folder; the folder stands before it. What was written stays
--- beside what was understood, so that the protocol can say what could not be read.
+-- A submission's own code is unique within its institution's folder; the folder is its prefix. The original text is
+-- kept beside the parsed value, so that the protocol can report what could not be read.
 with written as (
     select
         features._partition as submission,

@@ -1,4 +1,4 @@
--- The sheet Indicadores of the template. What was written stays beside what was understood.
+-- The sheet Indicadores of the template. The original text is kept beside the parsed value.
 with written as (
     select
         values_given._partition as layer_name,

@@ -1,7 +1,7 @@
-"""What the budget does from one day to the next: accounts close, a year opens, months come, budgets are modified.
+"""What the budget does from one day to the next: accounts close, a year opens, months are added, budgets are modified.
 
 Belongs here: events of the wide files of MEF and of the investment bank. Does not: the products that follow from them (witnesses.py).
-A month of the new year comes every few days, so that thirty nights see several.
+A month of the new year is added every few days, so that thirty nights see several.
 Each returns what it touched: the fiscal year, or investment codes.
 """
 
@@ -57,7 +57,7 @@ def close_accounts(country: Country) -> list[str]:
 
 
 def revise_closed_year(country: Country) -> list[str]:
-    """A year closed long ago moves."""
+    """A year closed long ago is revised."""
     year = 2021 + (country.day // 14) % 3
     row = _line(country, year, "revise closed")
     _add(country, year, row, **{_month(12): "-310.25", _ACCRUED: "-310.25", _PIM: "4000"})

@@ -65,7 +65,7 @@ def random_of(seed: int, day: int, name: str = "") -> np.random.Generator:
 
 
 def bad_servers(seed: int, day: int) -> dict[str, str]:
-    """Servers that have a bad day: those of the calendar, and one in six days one more by the world's own chance."""
+    """Servers that have a bad day: those of the calendar, and every sixth day or so another one, at random."""
     found: dict[str, Any] = dict(BAD_DAYS.get(day, {}))
     random = random_of(seed, day, "servers")
     if day > 0 and random.random() < 1 / 6:

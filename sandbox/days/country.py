@@ -112,7 +112,7 @@ class Country:
         self.changed.add(layer)
 
     def add_truth(self, truth: Truth) -> None:
-        """What was told of new records."""
+        """Record the truth about new records."""
         if truth.records:
             self.records = pl.concat([self.records, pl.DataFrame(truth.records, schema=self.records.schema)])
         if truth.areas:
@@ -121,7 +121,7 @@ class Country:
             self.areas = pl.concat([self.areas, pl.DataFrame(areas, schema=self.areas.schema)])
 
     def remove(self, registry: str, record: str) -> None:
-        """A registry takes a record out."""
+        """A registry removes a record."""
         for layer in LAYERS_OF[registry]:
             column = CODE_COLUMN[layer]
             kept = self.frames[layer].filter(pl.col(column) != record)

@@ -2,7 +2,7 @@
 
 Belongs here: letting the events of a day happen, and writing what they changed. Does not: the events, or their calendar.
 
-A day's folder shares every file that did not change with the day before (hard links). Its truth is written whole.
+A day's folder shares every file that did not change with the day before (hard links). Its truth is written in full.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Life:
         self._scratch.cleanup()
 
     def world(self, day: int) -> World:
-        """The world on a day, which must not lie before one that was asked for."""
+        """The world on a day, which must not be earlier than one requested before."""
         country, world = self._country, self._start
         if day < country.day:
             raise ValueError(f"day {day} is past: this life is at day {country.day}")
@@ -117,7 +117,7 @@ def _linked(source: str, target: str) -> None:
 
 
 def _write(world: World, country: Country, name: str) -> None:
-    """Write one changed part anew; what it is made of may be shared with the day before, so that goes first."""
+    """Write one changed part anew; its old files may be shared with the day before, so they are removed first."""
     stale = [world.layers / f"{name}.parquet"]
     if name.startswith("budget_"):
         stale = [

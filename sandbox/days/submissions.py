@@ -34,7 +34,7 @@ def submission_arrives(country: Country) -> list[str]:
 
 
 def submission_is_corrected(country: Country) -> list[str]:
-    """The organisation whose file had two bad rows corrects them and delivers the whole file again."""
+    """The organisation whose file had two bad rows corrects them and delivers the complete file again."""
     name = "ong_tierra/plantaciones.csv"
     path = country.inbox / name
     frame = pl.read_csv(path, separator=";", encoding="windows-1252", infer_schema=False)

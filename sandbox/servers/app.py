@@ -47,7 +47,7 @@ Fault = Callable[[Request, Response], Response]
 
 @dataclass
 class Faults:
-    """Faults by a piece of the path; each turns a good answer into the answer of a server having a bad day."""
+    """Faults by a piece of the path; each replaces a good answer by that of a failing server."""
 
     by_path: dict[str, Fault] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ def _down(request: Request, response: Response) -> Response:  # noqa: ARG001
 
 
 def _half(request: Request, response: Response) -> Response:  # noqa: ARG001
-    """The first half of the answer, announced as the whole of it."""
+    """The first half of the answer, announced as complete."""
     if response.status_code == 304:
         return response
     body = Path(response.path).read_bytes() if isinstance(response, FileResponse) else bytes(response.body)
@@ -87,7 +87,7 @@ BAD_DAY: dict[str, Fault] = {"down": _down, "half": _half, "slow": _slow}
 
 
 class SandboxApp:
-    """ASGI app; which institution is asked is told by the port the request came in on."""
+    """ASGI app; the port of a request says which institution is queried."""
 
     def __init__(
         self, world: World, host_by_port: dict[int, str], services: tuple[Service, ...], faults: Faults
@@ -138,7 +138,7 @@ class SandboxApp:
             return PlainTextResponse("404 Not Found", status_code=404)
 
     def _consulta(self, request: Request) -> Response:
-        """The export of the year asked for; the page tells the moment it was asked at."""
+        """The export of the requested year; the page shows the time of the request."""
         page = self.world.files / f"consulta_{request.query_params.get('y', '')}.html"
         if not page.exists():
             return HTMLResponse("<html><body>La consulta no devolvió datos</body></html>")

@@ -1,4 +1,4 @@
-"""ArcGIS REST map services over made layers, as MINAM, SERFOR and SERNANP speak it.
+"""ArcGIS REST map services over synthetic layers, as MINAM, SERFOR and SERNANP speak it.
 
 Belongs here: service and layer JSON and the `query` operation with its habits (errors inside HTTP 200, page caps,
 dates as epoch milliseconds). Does not: what the layers hold.
