@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 -- Each hectare once: an area keeps what no area with an earlier turn has taken; one that draws ground again keeps none.
-=======
--- Each hectare once: an area keeps the ground that no area of higher precedence (lower `turn`) has.
->>>>>>> cc887b89bce5a9b9ef9bc7211d4dfa73dbe79548
 with taken as (
     select
         pairs.area_id_b as area_id,
