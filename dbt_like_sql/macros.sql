@@ -35,3 +35,19 @@ case when is_last then whole_pen else cast(round(whole_pen * share_up_to, 2) as 
 - cast(round(whole_pen * share_before, 2) as decimal(18, 2));
 -- one shape of several; a single one stays as it is, which most are
 create or replace temp macro united(shapes) as case when len(shapes) = 1 then shapes[1] else list_aggregate(shapes, 'st_union_agg') end;
+-- whether the name of an investment says that it recovers an ecosystem: an act of recovery, what is recovered, and nothing that
+-- makes it a street, a park, a dump, tourism or production (77 real names judged by hand, tests/unit/investment_names.csv)
+create or replace temp macro names_recovery(name) as
+regexp_matches(words_of(name), '\b(recuperacion|restauracion|rehabilitacion|revegetacion|reforestacion|forestacion|remediacion)\b')
+and regexp_matches(
+    words_of(name),
+    '\b(ecosistemas?|ecosistemic[oa]s?|bosques?|mangles?|manglares?|bofedal|bofedales|humedal|humedales|lomas|pajonal|pajonales'
+    || '|suelos?|cobertura vegetal|vegetacion|diversidad biologica|biodiversidad|zonas degradadas|regulacion hidrica|paramos?|jalca'
+    || '|praderas|pastizales|areas forestales)\b'
+)
+and not regexp_matches(
+    words_of(name),
+    '\b(av|avenida|jr|jiron|calles?|plaza|parques?|veredas?|areas? verdes?|urban[oa]s?|estadio|pileta|puente|residuos solidos'
+    || '|turistic[oa]s?|ecoturistic[oa]s?|belleza escenica|cadena productiva|capacidad productiva'
+    || '|apoyo al desarrollo productivo|comerciales|poda|centro historico|agua potable|drenaje|movilidad|escalinatas|motocicleta|vias de acceso|camino vecinal)\b'
+);

@@ -257,7 +257,8 @@ def write_truth(
     records.write_parquet(world.truth / "records.parquet")
     areas.write_parquet(world.truth / "areas.parquet")
     kept = areas.filter(pl.col("quarantine_reason").is_null())
-    union = shapely.union_all(shapely.from_wkb(kept["geometry"].to_numpy()))
+    held = dict(zip((i.key for i in initiatives), footprints, strict=True))
+    union = shapely.union_all([held[key] for key in sorted(set(kept["initiative_key"]))])
     districts.select("ubigeo", "area_ha").write_parquet(world.truth / "districts.parquet")
     summary = {
         "records": records.height,

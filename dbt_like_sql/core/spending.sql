@@ -55,7 +55,8 @@ kinds as (
         summed.programme_code,
         summed.product_code,
         summed.activity_code,
-        summed.cui
+        summed.cui,
+        case when summed.activity_or_project = '2' then summed.product_name end as project_name
     from summed
 ),
 
@@ -70,6 +71,7 @@ known as (
             when investments.initiative_id is not null or named.cui is not null then 'linked'
             when investments.gap_contribution_ha > 0 then 'promises_hectares'
             when investments.typology = 'RECUPERACION DE ECOSISTEMAS' then 'typology'
+            when names_recovery(coalesce(investments.name, kinds.project_name)) then 'named'
         end as evidence
     from kinds
     left join core.investments as investments on kinds.cui = investments.cui

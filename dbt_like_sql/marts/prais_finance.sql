@@ -1,5 +1,6 @@
 -- UNCCD PRAIS4, SO5-2 domestic public finance: one row an activity and year. Direct restoration is the principal objective, enabling
--- work a significant one; the rest is not reported. The same sol must not be reported again under SO5-1 or SO5-3.
+-- work of which the rule is sure is a significant one; management of a programme and what a rule of low confidence found are not
+-- reported, nor is the rest. The same sol must not be reported again under SO5-1 or SO5-3.
 select
     lines.fiscal_year,
     'Government of Peru' as provider,
@@ -16,7 +17,12 @@ select
     'Domestic public expenditure' as type_of_flow
 from core.spending as lines
 left join core.admin_units as units on lines.department_ubigeo = units.ubigeo
-where lines.restoration_class in ('direct', 'enabling') and lines.accrued_pen != 0
+where
+    lines.accrued_pen != 0
+    and (
+        lines.restoration_class = 'direct'
+        or (lines.restoration_class = 'enabling' and lines.restoration_confidence != 'low' and lines.product_code != '3000001')
+    )
 group by
     lines.fiscal_year, lines.government_level, lines.executing_unit_code, lines.programme_code, units.unit_name,
     lines.department_ubigeo, lines.product_code, lines.restoration_class

@@ -17,6 +17,8 @@ select
     programmes.short_name,
     lines.department_ubigeo,
     lines.restoration_class,
+    lines.restoration_rule,
+    lines.restoration_confidence,
     count(*) as line_count,
     sum(lines.modified_pen) as modified_pen,
     sum(lines.accrued_pen) as accrued_pen,
@@ -28,5 +30,8 @@ select
 from core.spending as lines
 inner join core.programmes as programmes on lines.programme_code = programmes.programme_code
 left join tied on lines.spending_id = tied.spending_id and lines.fiscal_year = tied.fiscal_year
-group by lines.fiscal_year, lines.programme_code, programmes.short_name, lines.department_ubigeo, lines.restoration_class
-order by lines.fiscal_year, lines.programme_code, lines.department_ubigeo nulls last, lines.restoration_class
+group by
+    lines.fiscal_year, lines.programme_code, programmes.short_name, lines.department_ubigeo, lines.restoration_class,
+    lines.restoration_rule, lines.restoration_confidence
+order by
+    lines.fiscal_year, lines.programme_code, lines.department_ubigeo nulls last, lines.restoration_class, lines.restoration_rule

@@ -129,7 +129,7 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
         """
         select fiscal_year, short_name, restoration_class, sum(accrued_pen) as accrued_pen,
             sum(accrued_pen) - sum(unlinked_pen) as linked_pen, sum(unlinked_pen) as unlinked_pen
-        from w.marts.spending_linkage where restoration_class in ('direct', 'enabling') group by all order by all
+        from w.marts.spending_linkage where restoration_class = 'direct' group by all order by all
         """,
         {
             "fiscal_year": "Año | Year | year",
@@ -138,6 +138,21 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
             "accrued_pen": "Devengado | Accrued | S/",
             "linked_pen": "Unido a iniciativas | Tied to initiatives | S/",
             "unlinked_pen": "Sin unir | Not tied | S/",
+        },
+    ),
+    "enabling": (
+        """
+        select r.reason_es, r.reason_en, l.restoration_confidence, sum(l.accrued_pen) as accrued_pen,
+            sum(l.accrued_pen) - sum(l.unlinked_pen) as linked_pen
+        from w.marts.spending_linkage as l inner join restoration_rules as r on l.restoration_rule = r.rule_id
+        where l.restoration_class = 'enabling' group by all order by accrued_pen desc
+        """,
+        {
+            "reason_es": "Regla | Rule (es)",
+            "reason_en": "Regla (en) | Rule",
+            "restoration_confidence": "Confianza | Confidence | term",
+            "accrued_pen": "Devengado | Accrued | S/",
+            "linked_pen": "Unido a iniciativas | Tied to initiatives | S/",
         },
     ),
     "budget": (
@@ -257,8 +272,9 @@ _TOTALS = """
         (select sum(gross_ha) from w.core.initiatives where counts_as_under_restoration) as gross_ha,
         (select sum(net_ha) from w.core.initiatives where counts_as_under_restoration) as net_ha,
         (select count(*) from w.core.initiatives where counts_as_under_restoration) as initiatives,
-        (select sum(accrued_pen) from w.marts.spending_linkage where restoration_class in ('direct', 'enabling')) as restoration_pen,
-        (select sum(unlinked_pen) from w.marts.spending_linkage where restoration_class in ('direct', 'enabling')) as unlinked_pen,
+        (select sum(accrued_pen) from w.marts.spending_linkage where restoration_class = 'direct') as direct_pen,
+        (select sum(unlinked_pen) from w.marts.spending_linkage where restoration_class = 'direct') as unlinked_pen,
+        (select sum(accrued_pen) from w.marts.spending_linkage where restoration_class = 'enabling') as enabling_pen,
         (select min(fiscal_year) from w.marts.spending_linkage) as first_year,
         (select max(fiscal_year) from w.marts.spending_linkage) as last_year,
         (select count(*) from w.marts.changes_since_last_release) as changes
@@ -282,6 +298,7 @@ def read_figures(con: duckdb.DuckDBPyConnection) -> dict[str, Figure]:
     from dbt_like_sql.seeds import read_seed
 
     con.register("restoration_types", read_seed("restoration_types").to_arrow())
+    con.register("restoration_rules", read_seed("restoration_rules").to_arrow())
     figures = {
         name: Figure(name, tuple(_column(column, text) for column, text in headings.items()), rows_of(con, query))
         for name, (query, headings) in _FIGURES.items()

@@ -96,9 +96,9 @@ def test_charts_and_tables_say_what_the_warehouse_says(browser: Browser, report:
         assert reported == pytest.approx(sorted([declared, gross, target_net]), abs=0.5), name
     page.locator("#metas details summary").first.click()
     assert f"{net:,.1f}" in page.inner_text("#table-targets")
-    spent = good_night.query(
-        "select sum(accrued_pen) from marts.spending_linkage where restoration_class in ('direct', 'enabling')"
-    )[0][0]
+    spent = good_night.query("select sum(accrued_pen) from marts.spending_linkage where restoration_class = 'direct'")[
+        0
+    ][0]
     assert f"{spent:,.0f}" in page.eval_on_selector("#chart-money", "element => element.outerHTML")
 
 
