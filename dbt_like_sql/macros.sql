@@ -48,6 +48,6 @@ and regexp_matches(
 and not regexp_matches(
     words_of(name),
     '\b(av|avenida|jr|jiron|calles?|plaza|parques?|veredas?|areas? verdes?|urban[oa]s?|estadio|pileta|puente|residuos solidos'
-    || '|turistic[oa]s?|ecoturistic[oa]s?|belleza escenica|cadena productiva|capacidad productiva'
-    || '|apoyo al desarrollo productivo|comerciales|poda|centro historico|agua potable|drenaje|movilidad|escalinatas|motocicleta|vias de acceso|camino vecinal)\b'
+    || '|turistic[oa]s?|ecoturistic[oa]s?|belleza escenica|cadena productiva|capacidad productiva|apoyo al desarrollo productivo'
+    || '|comerciales|poda|centro historico|agua potable|drenaje|movilidad|escalinatas|motocicleta|vias de acceso|camino vecinal)\b'
 );
