@@ -1,7 +1,7 @@
 """An ArcGIS layer of many polygons whose every page takes a while, as a process of its own.
 
-Belongs here: a server for the extraction benchmark, its pages made before the first request. Does not: a faithful ArcGIS
-(sandbox/servers/arcgis.py).
+Belongs here: a server for the extraction benchmark, its pages built before the first request. Does not: a faithful
+ArcGIS (sandbox/servers/arcgis.py).
 """
 
 from __future__ import annotations

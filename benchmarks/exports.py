@@ -1,6 +1,6 @@
-"""Every export and the report of a published sandbox release, each written anew.
+"""Every export and the report of a published sandbox release, each written from scratch.
 
-Belongs here: seconds and size of what people take away. Does not: what is in it.
+Belongs here: seconds and size of each export. Does not: its content.
 """
 
 from __future__ import annotations

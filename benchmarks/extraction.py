@@ -1,6 +1,7 @@
 """A large ArcGIS layer read whole, beside GDAL on the same server.
 
-Belongs here: wall time, peak memory and the proof that both bring the same features. Does not: other sources (files.py).
+Belongs here: wall time, peak memory, and a check that both return the same features. Does not: other sources
+(files.py).
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ folder = Path(sys.argv[2])
 extraction = Extraction(Http(), SnapshotStore(folder / "snapshots"), Lake(folder / "lake"))
 for _ in range(2):
     started = time.monotonic()
-    came = extraction.refresh(layer)
-    assert came.error is None, came.error
-    print(came.manifest.rows, time.monotonic() - started, peak_mib())
+    read = extraction.refresh(layer)
+    assert read.error is None, read.error
+    print(read.manifest.rows, time.monotonic() - started, peak_mib())
 """
 
 
@@ -107,7 +108,7 @@ def _theirs(url: str, folder: Path, ours: float) -> None:
 
 
 def same_features(ours: pl.DataFrame, theirs: pl.DataFrame) -> None:
-    """Both hold the same ids with the same ground."""
+    """Both have the same ids with the same geometries."""
     import numpy as np
     import shapely
 

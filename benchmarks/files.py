@@ -77,7 +77,7 @@ def make_file(path: Path, rows: int, scale: float) -> int:
         out.write(head)
         left = dict(blocks)
         while any(left.values()):
-            for block, times in blocks.items():  # a few of each in turn, as a file sorted by entity has them
+            for block, times in blocks.items():  # a few of each, one after the other, as in a file sorted by entity
                 for _ in range(min(left[block], max(1, times // 20))):
                     out.write(block)
                     left[block] -= 1

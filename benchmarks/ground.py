@@ -1,6 +1,7 @@
-"""Cutting areas by districts, ecosystems and protected areas beside geopandas.overlay; overlaps and net ground as they grow.
+"""Intersecting areas with districts, ecosystems and protected areas, beside geopandas.overlay; growth of net area.
 
-Belongs here: the models of the same ground on made polygons. Does not: reading layers (extraction.py) or whole nights (nightly.py).
+Belongs here: the models of shared and net area on synthetic polygons. Does not: reading layers (extraction.py) or
+whole nights (nightly.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from benchmarks.memory import peak_mib
 from benchmarks.parts import run_part
 
 AREAS = 100_000
-SIDE = 240_000.0  # metres; the made country is a square, cut by 216 ecosystems, 1,800 districts and 60 protected areas
+# metres; the synthetic country is a square, divided into 216 ecosystems, 1,800 districts and 60 protected areas
+SIDE = 240_000.0
 ECOSYSTEMS = (12, 18)  # columns and rows
 DISTRICTS = ((36, 50), (120, 400))  # and fewest and most vertices
 MODELS = Path(__file__).parent.parent / "dbt_like_sql" / "core"
@@ -79,7 +81,7 @@ def exponent(seconds: dict[int, float]) -> float:
     return math.log(last / first) / math.log(large / small)
 
 
-# -- the made country ----------------------------------------------------------------------------------
+# -- the synthetic country -----------------------------------------------------------------------------
 
 
 def _partition(random: np.random.Generator, cells: tuple[int, int], vertices: tuple[int, int]) -> list[shapely.Polygon]:
@@ -211,7 +213,7 @@ def _geopandas(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
 
 
 def _overlaps(folder: Path, count: int) -> dict[str, Any]:  # noqa: ARG001
-    """As many polygons as asked for on ground in proportion, so that each meets about as many others."""
+    """`count` polygons on an area in proportion, so that each overlaps about as many others."""
     side = SIDE * math.sqrt(count / AREAS)
     shapes = _areas(np.random.default_rng(7), count, side, 30)
     con = _connect()

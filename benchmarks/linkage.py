@@ -68,7 +68,7 @@ def main() -> int:
         named = time.perf_counter()
         identity.carried_on(groups, [], dt.date(2026, 1, 1))
         found["naming_seconds"] = time.perf_counter() - named
-        began += found["naming_seconds"]  # splink names nothing; told apart
+        began += found["naming_seconds"]  # splink assigns no ids; measured separately
     print(json.dumps(found | {"seconds": time.perf_counter() - began, "peak_mib": round(peak_mib())}))
     return 0
 
@@ -85,7 +85,7 @@ def measure(night: Path, count: int, sizes: int, tries: int) -> None:
                 con.execute(_COPIES.format(count=size, path=path))
                 runs = [
                     (run_part("linkage", "splink", path), run_part("linkage", "ours", path)) for _ in range(tries)
-                ]  # in turn: the machine is shared
+                ]  # alternating: the machine is shared
                 seen[size] = min(ours["seconds"] for _, ours in runs)
                 bare, ours = min(b["seconds"] for b, _ in runs), runs[0][1]
                 print(

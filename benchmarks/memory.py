@@ -1,4 +1,4 @@
-"""Peak memory of this process alone: what getrusage tells starts with the memory of the process that began it."""
+"""Peak memory of this process alone: getrusage also counts the memory of the parent process."""
 
 from __future__ import annotations
 

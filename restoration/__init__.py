@@ -1,1 +1,1 @@
-"""The domain in plain Python: what an initiative, its ground and its money are. Nothing here imports Dagster."""
+"""The domain in plain Python: initiatives, their areas and their spending. Nothing here imports Dagster."""

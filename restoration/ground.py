@@ -1,4 +1,4 @@
-"""Tiles of the layers that areas are cut with: heavy polygons in light parts, made once a layer and not once a night.
+"""Tiles of the layers that areas are intersected with: large polygons split into small parts, once per layer version.
 
 Belongs here: the step core.ground_tiles. Does not: which layers (its .sql) or cutting areas (core.area_pieces).
 """
@@ -25,8 +25,9 @@ _SMALLEST = 0.01  # metres; corners crowded closer than this are cut no further
 def tiles(shapes: Iterable[BaseGeometry]) -> tuple[list[BaseGeometry], list[int]]:
     """Parts of at most `MOST_VERTICES` vertices, and the place of the shape that each is of; their areas add up to it.
 
-    A heavy shape is halved across its longer side until it is light. GEOS clips to a rectangle fifteen times faster than it
-    intersects with one: 216 polygons of 20,000 vertices took 2.9 s, and 43.7 s by ST_Intersection (2026-11-23).
+    A large shape is halved across its longer side until it is small enough. GEOS clips to a rectangle fifteen times
+    faster than it intersects with one: 216 polygons of 20,000 vertices took 2.9 s, and 43.7 s by ST_Intersection
+    (2026-11-23).
     """
     whole = np.array(list(shapes), dtype=object)
     light: list[BaseGeometry] = []

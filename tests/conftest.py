@@ -1,4 +1,4 @@
-"""What many tests share: one made world a session, servers, and a run of the whole pipeline."""
+"""What many tests share: one synthetic world per session, servers, and a run of the whole pipeline."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def world(shared_folder: Path) -> World:
-    """A small world, made once a session."""
+    """A small world, built once per session."""
     return world_at(shared_folder / "worlds", scale=SMALL)
 
 
@@ -58,7 +58,7 @@ def own_world(world: World, tmp_path: Path) -> World:
 
 @cache
 def definitions_of(settings: Settings) -> dg.Definitions:
-    """The definitions of these settings, made once, as a code server holds them."""
+    """The definitions of these settings, built once, as in a code server."""
     return build_definitions(settings)
 
 
@@ -123,7 +123,7 @@ class Pipeline:
             return con.execute(sql, list(parameters)).fetchall()
 
     def rewritten(self) -> duckdb.DuckDBPyConnection:
-        """The published file to write in, as no one may: its checksums are forgotten, or the next run would mend it."""
+        """The published file, open for writing: its checksums are removed, or the next run would repair it."""
         self.published.with_name("published.sha256").unlink(missing_ok=True)
         self.published.chmod(0o644)
         return duckdb.connect(str(self.published))

@@ -27,7 +27,7 @@ class ClosingLines:
         """Sources that could not be read and why."""
         if failures:
             self.console.print(
-                "\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot stands)"
+                "\n[yellow]Sources that could not be read[/yellow] (where one was read before, that snapshot is used)"
             )
             for failure in failures:
                 self.console.print(f"  • {escape(failure)}", highlight=False, soft_wrap=True)
@@ -51,7 +51,8 @@ class ClosingLines:
             release_id, is_sandbox = row or ("?", True)
             if is_sandbox:
                 self.console.print(
-                    "\n[black on yellow] SANDBOX [/] [yellow]made figures of a miniature Peru; no institution's data[/yellow]"
+                    "\n[black on yellow] SANDBOX [/] [yellow]synthetic data of a miniature Peru;"
+                    " no institution's data[/yellow]"
                 )
             self._progress(con)
             self._spending(con)
@@ -69,7 +70,7 @@ class ClosingLines:
         self.console.print(table)
 
     def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Ours beside the official figure over the years that have one; years without stand in a column of their own."""
+        """Ours beside the official figure, for the years that have one; the other years have their own column."""
         closed, open_years = (
             _years([year for (year,) in con.execute(
                 "select distinct fiscal_year from marts.spending_by_programme"

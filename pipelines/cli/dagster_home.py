@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[2] / "deploy" / "dagster.local.yaml"
 
 
 def without_waiting_for_the_disk() -> None:
-    """For runs over made data: their event log need not survive a power cut, and SQLite need not wait for the disk.
+    """For runs over synthetic data: their event log need not survive a power cut, so SQLite does not wait for the disk.
 
     Dagster writes some 400 events a run, each its own transaction (0.8 s of an unchanged run, 2026-11-23).
     """
@@ -30,7 +30,7 @@ def without_waiting_for_the_disk() -> None:
 
 
 def dagster_home(data_dir: Path, env: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment variable that leads Dagster to its home, below the data folder unless set otherwise."""
+    """The environment variable that gives Dagster its home, below the data folder unless set otherwise."""
     home = Path(env.get("DAGSTER_HOME") or data_dir / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():

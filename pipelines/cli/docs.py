@@ -103,7 +103,7 @@ def _section(layer: SourceLayer) -> list[str]:
 
 
 def _assumptions(path: Path) -> str:
-    """The page with its list of the registers' assumptions made anew."""
+    """The page with its list of the registers' assumptions regenerated."""
     text = path.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)

@@ -1,6 +1,6 @@
 """`make doctor`: what is wrong with the set-up, in words, with what to do.
 
-Belongs here: looking. Does not: mending (housekeeping, the next run).
+Belongs here: looking. Does not: repairing (housekeeping, the next run).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PATIENCE_SECONDS = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `is_good` is None where it could not be told or does not matter yet."""
+    """One thing that was checked; `is_good` is None where it could not be determined or does not matter yet."""
 
     subject: str
     is_good: bool | None
@@ -171,7 +171,7 @@ def _warehouse(settings: Settings) -> Iterator[Finding]:
         "published file",
         reason is None,
         reason or f"whole, {files.published.stat().st_size / 1e6:,.1f} MB",
-        "the next run mends it from the last release",
+        "the next run restores it from the last release",
     )
 
 
@@ -179,7 +179,10 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
     home = Path(os.environ.get("DAGSTER_HOME") or settings.data_dir / "dagster")
     config = home / "dagster.yaml"
     yield Finding(
-        "Dagster's home", config.exists() or None, str(home), "made by the first run, or copy deploy/dagster.yaml there"
+        "Dagster's home",
+        config.exists() or None,
+        str(home),
+        "the first run creates it, or copy deploy/dagster.yaml there",
     )
     if url := os.environ.get("DAGSTER_POSTGRES_URL"):
         import psycopg2
@@ -202,7 +205,7 @@ def _people(_: Settings) -> Iterator[Finding]:
         notifier = Notifier.from_env(os.environ)
     except OSError as error:
         yield Finding(
-            "who is told",
+            "notifications",
             is_good=False,
             reported=str(error),
             todo="let the file that holds the secret exist and be readable",
@@ -212,7 +215,7 @@ def _people(_: Settings) -> Iterator[Finding]:
         w for w, there in (("webhook", notifier.webhook_url), ("mail", notifier.smtp_url and notifier.mail_to)) if there
     ]
     yield Finding(
-        "who is told",
+        "notifications",
         bool(ways) or None,
         ", ".join(ways) or "nobody",
         "set RESTAURACION_WEBHOOK_URL or RESTAURACION_SMTP_URL and RESTAURACION_MAIL_TO",
@@ -256,7 +259,7 @@ def _reach(http: Http, settings: Settings, host: str, layer: SourceLayer) -> Fin
             host,
             is_good=False,
             reported=str(error),
-            todo="its last good snapshot stands; if it lasts, ask the institution",
+            todo="its last good snapshot is used; if it lasts, ask the institution",
         )
     except RestorationError as error:
         return Finding(host, is_good=False, reported=str(error))
@@ -293,7 +296,7 @@ def main() -> int:
         table.add_row(mark, f.subject, f.reported, "" if f.is_good else f.todo)
     console.print(table)
     wrong = sum(f.is_good is False for f in found)
-    console.print(f"{wrong} thing(s) to mend" if wrong else "Nothing to mend", style="red" if wrong else "green")
+    console.print(f"{wrong} thing(s) to fix" if wrong else "Nothing to fix", style="red" if wrong else "green")
     return 1 if wrong else 0
 
 

@@ -1,6 +1,6 @@
 """The entity-relationship diagram of the core tables, from the .yml beside them.
 
-Belongs here: what stands in the diagram. Does not: drawing it (the program d2, from its wheel).
+Belongs here: what the diagram shows. Does not: drawing it (the program d2, from its wheel).
 """
 
 from __future__ import annotations

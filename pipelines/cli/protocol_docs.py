@@ -1,7 +1,7 @@
 """The protocol as pages that an institution can read and sign: docs/protocol, in Spanish and in English.
 
-Belongs here: pages made from the contracts and the code lists. Does not: anything a person writes (the two README.md hold
-it; only their list of contracts is made here).
+Belongs here: pages generated from the contracts and the code lists. Does not: anything a person writes (in the two
+README.md only the list of contracts is generated).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _lists_page(words: Words) -> str:
 
 
 def _with_index(path: Path, words: Words) -> str:
-    """The page a person wrote, with its list of contracts made anew."""
+    """The page a person wrote, with its list of contracts regenerated."""
     text = path.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,6 +1,6 @@
-"""`make replay RELEASE=…`: a release made again from its snapshots.
+"""`make replay RELEASE=…`: a release rebuilt from its snapshots.
 
-Belongs here: the command and what it says. Does not: making it (restoration/build/replay.py).
+Belongs here: the command and what it says. Does not: rebuilding it (restoration/build/replay.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from restoration.sources.register import all_layers
 
 
 def main() -> int:
-    """Exit status 0 when the release came out as it was, 1 when it did not, 2 when it cannot be made."""
-    parser = argparse.ArgumentParser(description="Make a release again from its snapshots, with no network.")
+    """Exit status 0 when the rebuilt release is equal, 1 when it differs, 2 when it cannot be rebuilt."""
+    parser = argparse.ArgumentParser(description="Rebuild a release from its snapshots, with no network.")
     parser.add_argument("release", help="release_id, as in meta.releases")
     console = Console(soft_wrap=True)
     try:
@@ -30,7 +30,7 @@ def main() -> int:
         return 2
     console.print(f"Made again: {received.path}")
     if received.differing_rows is None:
-        console.print("That release's own file is not kept any more, so there is nothing to hold it against.")
+        console.print("That release's own file is not kept any more, so there is nothing to compare it with.")
         return 0
     for table, rows in received.differing_rows.items():
         console.print(f"[red]{table}: {rows} rows differ[/red]")

@@ -1,4 +1,4 @@
-"""`make run` and `make live`: the nightly job once, in this process, and a short table of what came out.
+"""`make run` and `make live`: the nightly job once, in this process, and a short table of the results.
 
 Belongs here: starting a run from a shell and saying how it went. Does not: the run (definitions), what is printed at its end (closing_lines.py) or the sandbox.
 """
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def _night_of(day: int) -> Any:
-    """A clock that stands at the night of a day of the sandbox, and goes on from there."""
+    """A clock set to the night of a day of the sandbox, which runs on from there."""
     import time_machine
 
     from sandbox.days.calendar import night_of
@@ -94,7 +94,7 @@ def _night_of(day: int) -> Any:
 
 
 def run_nightly(settings: Settings, verbose: bool = False, *, is_scheduled: bool = False) -> int:
-    """Execute the job `nightly` in this process and report; everything is asked, or what the schedule of the day asks for."""
+    """Execute the job `nightly` in this process and report; with every source, or those that are due today."""
     started = time.perf_counter()
     if is_scheduled:
         _refuse_a_past_night(settings)
@@ -160,7 +160,7 @@ def _executed(
 
 
 def scheduled_request(definitions: dg.Definitions, instance: dg.DagsterInstance) -> dg.RunRequest:
-    """What the schedules ask for on the day that it is: on Sundays everything, else what is due."""
+    """The run requested by today's schedule: on Sundays every source, else those that are due."""
     now = dt.datetime.now(LIMA)
     schedule = definitions.resolve_schedule_def("weekly_lima" if now.weekday() == 6 else "nightly_lima")
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=now) as context:
@@ -174,7 +174,7 @@ def _refuse_a_past_night(settings: Settings) -> None:
     try:
         with duckdb.connect(str(settings.warehouse.published), read_only=True) as con:
             last = con.execute("select max(as_of) from meta.releases").fetchone()
-    except duckdb.Error:  # a damaged file is put right by the run
+    except duckdb.Error:  # a damaged file is repaired by the run
         return
     if last and last[0] and last[0] > dt.datetime.now(LIMA).date():
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""`make train-linkage`: learn the linkage model anew from the records of the published file.
+"""`make train-linkage`: train the linkage model again from the records of the published file.
 
 Belongs here: the command. Does not: training (restoration/linkage/model.py).
 """

@@ -46,7 +46,7 @@ def _quality_pages(env: dict[str, str], port: int) -> Iterator[None]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library calls it so
-        """Requests for pages are no news in the terminal of the UI."""
+        """Requests for pages are not logged in the terminal of the UI."""
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
         env |= dagster_home(Settings.from_env(env).data_dir, env)
         report = env.get("RESTAURACION_QUALITY_URL")
         Console().print(
-            f"[black on yellow] SANDBOX [/] made figures; the UI will be at http://127.0.0.1:{arguments.port} in some 10 s"
+            f"[black on yellow] SANDBOX [/] synthetic data; UI at http://127.0.0.1:{arguments.port} in about 10 s"
             + (f", the quality report at {report}/latest/" if report else "")
         )
         dagster = Path(sys.executable).with_name("dagster")

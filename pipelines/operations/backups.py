@@ -1,6 +1,7 @@
 """Copies of the data folder: whether one is whole, and how old the newest is.
 
-Belongs here: looking at what deploy/backup.sh made. Does not: making copies (that script), telling people (incidents.py).
+Belongs here: checking the copies of deploy/backup.sh. Does not: making them (that script), notifying people
+(incidents.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STAMP = "%Y-%m-%dT%H%M%SZ"
 
 
 def faults(copy: Path) -> Iterator[str]:
-    """What is wrong with a copy: every stored body, every release and the published file are held against their checksums."""
+    """What is wrong with a copy: stored bodies, releases and the published file are compared with their checksums."""
     files = WarehouseFiles(copy / "warehouse")
     for path in [files.published, *sorted(files.releases.glob("*.duckdb"))]:
         if path.exists() and (reason := files.damage(path)):
@@ -48,7 +49,7 @@ def newest(folder: Path) -> dt.datetime | None:
 
 def main() -> int:
     """Say what is wrong with a copy; exit status 1 where something is."""
-    parser = argparse.ArgumentParser(description="Hold every byte of a copy of the data folder against its checksum.")
+    parser = argparse.ArgumentParser(description="Compare every byte of a copy of the data folder with its checksum.")
     parser.add_argument("copy", type=Path)
     console = Console(stderr=True, markup=False, highlight=False)
     found = list(faults(parser.parse_args().copy))

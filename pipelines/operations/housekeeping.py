@@ -1,10 +1,10 @@
-"""`python -m pipelines.operations.housekeeping`: what may go, by policy; `--apply` lets it go. Weekly by itself.
+"""`python -m pipelines.operations.housekeeping`: what may be removed, by policy; `--apply` removes it. Runs weekly.
 
 Belongs here: retention of snapshots, lake, quality sites, run logs; checksums of everything stored. Does not: releases, which keep
 their own number (resources/warehouse.py).
 
-A snapshot is kept while it stands, while a kept release was made from it, or while it is younger than
-RESTAURACION_KEEP_SNAPSHOT_DAYS. A raw file goes with its snapshot. Nothing is removed that a kept release needs to be made again.
+A snapshot is kept while it is current, while a kept release was built from it, or while it is younger than
+RESTAURACION_KEEP_SNAPSHOT_DAYS. A raw file is removed with its snapshot. Nothing that a kept release needs is removed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEPT_RUNS_DAYS = 90
 def housekeep(
     settings: Settings, *, instance: dg.DagsterInstance | None = None, is_dry_run: bool = True
 ) -> Iterator[str]:
-    """Say, and without `is_dry_run` do, what the policy asks. Waits for a run that writes; raises AnotherRun."""
+    """Report what the policy removes and, unless `is_dry_run`, remove it. Waits for another run; raises AnotherRun."""
     lock = RunLock(settings.data_dir)
     lock.acquire(settings.lock_wait_seconds, "housekeeping")
     try:
@@ -56,14 +56,14 @@ def _checksums(settings: Settings, is_dry_run: bool) -> Iterator[str]:
         if not path.name.endswith(".totals.parquet") and not lake.is_whole(path, every_byte=True):
             if not is_dry_run:
                 lake.remove(path)
-            yield f"DAMAGED raw file, made again from its snapshot at the next run: {path}"
+            yield f"DAMAGED raw file, rebuilt from its snapshot at the next run: {path}"
     for release in sorted(settings.warehouse.releases.glob("*.duckdb")):
         if reason := settings.warehouse.damage(release):
-            yield f"DAMAGED release, put it back from a backup if it matters: {release} ({reason})"
+            yield f"DAMAGED release, restore it from a backup if it is needed: {release} ({reason})"
 
 
 def _needed(settings: Settings) -> tuple[set[str], list[Path]]:
-    """Snapshots that the published file and the kept releases were made from, and the files that cannot say."""
+    """Snapshots that the published file and the kept releases were built from, and the files that cannot be read."""
     needed, unread = set(), []
     for path in (settings.warehouse.published, *sorted(settings.warehouse.releases.glob("*.duckdb"))):
         if not path.exists():
@@ -79,11 +79,11 @@ def _needed(settings: Settings) -> tuple[set[str], list[Path]]:
 
 
 def _manifests(store: SnapshotStore) -> Iterator[tuple[Path, Manifest | None, bool]]:
-    """Each manifest's file, what it says (None where it is damaged), and whether the snapshot stands."""
+    """Each manifest's file, what it says (None where it is damaged), and whether the snapshot is current."""
     for ledger in sorted(store.folder.rglob("ledger.jsonl")):
         place = ledger.parent.relative_to(store.folder).parts
         source, partition = ".".join(place[:2]), place[2] if len(place) > 2 else None
-        by_hand = store.dropped(source, partition)  # and what the server said before, which stands again when they go
+        by_hand = store.dropped(source, partition)  # with the server's last answer, current again once they are gone
         kept = (store.current(source, partition), store.previous(source, partition), store.of_server(source, partition))
         last_good = {m.snapshot_id for m in (*kept, *by_hand) if m}
         for path in sorted(ledger.parent.glob("*.json")):
@@ -99,18 +99,18 @@ def _snapshots(settings: Settings, is_dry_run: bool) -> Iterator[str]:
     needed, unread = _needed(settings)
     oldest = (dt.datetime.now(dt.UTC) - dt.timedelta(days=settings.keep_snapshot_days)).isoformat()
     kept_bodies, gone = set(), []
-    for path, manifest, stands in _manifests(store):
+    for path, manifest, is_current in _manifests(store):
         if manifest is None:
             unread.append(path)
             if not is_dry_run:
                 path.rename(path.with_suffix(".damaged"))
-            yield f"DAMAGED manifest, written again when its content comes again: {path}"
-        elif stands or manifest.snapshot_id in needed or manifest.fetched_at >= oldest:
+            yield f"DAMAGED manifest, written again when its content is received again: {path}"
+        elif is_current or manifest.snapshot_id in needed or manifest.fetched_at >= oldest:
             kept_bodies |= {part.sha256 for part in manifest.parts}
         else:
             gone.append((path, lake.path(manifest.source, manifest.partition, manifest.snapshot_id)))
-    if unread:  # nobody knows what they were made from
-        yield f"no snapshot goes this time, since {len(unread)} file(s) that may need one cannot be read: {unread[0]}"
+    if unread:  # nobody knows what they were built from
+        yield f"no snapshot is removed this time: {len(unread)} file(s) that may need one cannot be read: {unread[0]}"
         return
     for path, rows in gone:
         if not is_dry_run:
@@ -149,7 +149,7 @@ def _runs(instance: dg.DagsterInstance, is_dry_run: bool) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print what may go; with --apply remove it."""
+    """Print what may be removed; with --apply remove it."""
     parser = argparse.ArgumentParser(description="Retention and checksums of the data folder.")
     parser.add_argument("--apply", action="store_true", help="remove; without it nothing is touched")
     arguments = parser.parse_args()

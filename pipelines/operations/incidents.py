@@ -1,9 +1,9 @@
-"""Incidents: what went wrong, since when, what stands meanwhile, what to do. One message when one begins, one when it ends.
+"""Incidents: what went wrong, since when, what is used meanwhile, what to do. One message at the start, one at the end.
 
-Belongs here: finding them after a run, the book of open ones, the words. Does not: sending (resources/notifications.py) or
-retrying (resources/http.py, the one place that does).
+Belongs here: finding them after a run, the log of open ones, the texts. Does not: sending (resources/notifications.py)
+or retrying (resources/http.py, the one place that does).
 
-Permanent means that another try cannot mend it: a person has to. Transient is tried again every night by itself.
+Permanent means that a retry cannot fix it: a person has to. Transient is retried automatically every night.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from restoration.sources.register import SourceLayer
 
 logger = logging.getLogger(__name__)
 
-BOOK = "incidents.json"
+LOG_FILE = "incidents.json"
 _OLDEST_COPY = dt.timedelta(days=2)
 _TRANSIENT = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
 }  # fmt: skip
 _INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
-_BLOCKED = {"DagsterAssetCheckFailedError"}  # the check itself tells more
+_BLOCKED = {"DagsterAssetCheckFailedError"}  # the check itself has more detail
 _NOT_AN_INCIDENT = {errors.AnotherRun.__name__} | _INTERRUPTED | _BLOCKED
 _TODO = {
     "TransientSourceError": "Nada: se vuelve a pedir cada noche. Si dura más de tres días, avise a la institución.",
@@ -41,22 +41,22 @@ _TODO = {
     "TokenRequired": "Pida a la institución una credencial nueva y póngala en RESTAURACION_TOKEN_<INSTITUCIÓN>.",
     "ColumnsMissing": "La fuente cambió sus columnas: corrija `fields` en su registro (restoration/sources/registers/*.yml).",
     "LayerNotFound": "La capa cambió de nombre: corrija `layer` en su registro.",
-    "LayerAmbiguous": "Varias capas coinciden: precise `layer` en su registro.",
+    "LayerAmbiguous": "Varias capas coinciden: haga más específico `layer` en su registro.",
     "Refused": "La dirección ya no responde: corrija `url` en su registro.",
-    "Shrunk": "La capa perdió filas: pregunte a la institución. Si es cierto, suba `allowed_shrink` por una noche.",
-    "EmptyAnswer": "La fuente vino vacía: pregunte a la institución.",
-    "NoSpace": "Libere disco: `python -m pipelines.operations.housekeeping` dice qué puede irse.",
-    "NotWritable": "Revise dueño, permisos y montaje de la carpeta de datos: `make doctor`.",
-    "CorruptWarehouse": "Reponga una copia de respaldo (docs/runbook.md).",
-    "PublishRefused": "Vea las reglas que fallan en la corrida en Dagster; lo publicado sigue como estaba.",
+    "Shrunk": "La capa perdió filas: consulte a la institución. Si es correcto, suba `allowed_shrink` por una noche.",
+    "EmptyAnswer": "La fuente respondió sin datos: consulte a la institución.",
+    "NoSpace": "Libere espacio en disco: `python -m pipelines.operations.housekeeping` indica qué se puede borrar.",
+    "NotWritable": "Revise propietario, permisos y montaje de la carpeta de datos: `make doctor`.",
+    "CorruptWarehouse": "Restaure una copia de respaldo (docs/runbook.md).",
+    "PublishRefused": "Vea las reglas que fallan en la corrida en Dagster; lo publicado no cambió.",
 }
-_AWAITED = "Nada: los archivos del año se abren en sus primeras semanas, y se piden cada noche."
+_AWAITED = "Nada: los archivos del año se publican en sus primeras semanas y se consultan cada noche."
 _TODO_OTHERWISE = "Vea el registro de la corrida en Dagster y docs/runbook.md."
 
 
 @dataclass(frozen=True)
 class Incident:
-    """One thing that is wrong. `key` tells it from others from night to night."""
+    """One thing that is wrong. `key` identifies it from night to night."""
 
     key: str
     what: str
@@ -67,8 +67,8 @@ class Incident:
 
     @property
     def lines(self) -> str:
-        """As a message tells it."""
-        kind = "permanente: necesita a una persona" if self.is_permanent else "pasajero: se reintenta solo"
+        """As a message shows it."""
+        kind = "permanente: requiere intervención" if self.is_permanent else "transitorio: se reintenta automáticamente"
         return (
             f"• {self.what}\n  desde {self.since} ({kind})\n  mientras tanto: {self.stands}\n  qué hacer: {self.todo}"
         )
@@ -78,13 +78,13 @@ class IncidentLog:
     """Open incidents below the data folder."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / BOOK
+        self.path = data_dir / LOG_FILE
 
     def open(self) -> dict[str, Incident]:
-        """Those that were told and have not ended."""
+        """Those that were reported and have not ended."""
         try:
             return {i["key"]: Incident(**i) for i in json.loads(self.path.read_text(encoding="utf-8"))}
-        except (OSError, ValueError, TypeError):  # none yet, or torn: told again rather than lost
+        except (OSError, ValueError, TypeError):  # none yet, or torn: reported again rather than lost
             return {}
 
     def write(self, incidents: Mapping[str, Incident]) -> None:
@@ -106,8 +106,8 @@ def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) ->
             attempts = store.attempts(layer.source, part)
             if not attempts or attempts[-1].outcome != "failed":
                 continue
-            stands = store.good(layer.source, part)  # not what was withdrawn since
-            good = [i for i, a in enumerate(attempts) if a in stands]
+            valid = store.good(layer.source, part)  # not what was withdrawn since
+            good = [i for i, a in enumerate(attempts) if a in valid]
             first = next(a for a in attempts[good[-1] + 1 if good else 0 :] if a.outcome == "failed")
             last = attempts[-1]
             name = f"{layer.source}{' ' + part if part else ''}"
@@ -139,7 +139,7 @@ def backup_incident(backups: Path | None) -> dict[str, Incident]:
     reported = Incident(
         "backup:old", f"La última copia de respaldo en {backups} es de: {when}", when, is_permanent=True,
         stands="lo publicado y las copias de las fuentes siguen intactos, pero en una sola máquina",
-        todo="Vea por qué no corrió deploy/backup.sh (systemctl status restauracion-backup) y córralo",
+        todo="Vea por qué no se ejecutó deploy/backup.sh (systemctl status restauracion-backup) y ejecútelo",
     )  # fmt: skip
     return {reported.key: reported}
 
@@ -183,7 +183,7 @@ def run_incidents(
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == PUBLISHED:
             went_well.add("run")
     if run.status == dg.DagsterRunStatus.FAILURE and not found and not _stepped_aside(instance, run):
-        found["run"] = Incident("run", f"La corrida {run.run_id[:8]} se cortó sin decir por qué (¿memoria, reinicio?)", since, is_permanent=False, stands=stands, todo=_TODO["TransientSourceError"])  # fmt: skip
+        found["run"] = Incident("run", f"La corrida {run.run_id[:8]} se interrumpió sin indicar el motivo (¿memoria, reinicio?)", since, is_permanent=False, stands=stands, todo=_TODO["TransientSourceError"])  # fmt: skip
     return found, went_well - set(found)
 
 
@@ -251,7 +251,7 @@ def after_run(
     notifier: Notifier,
     backups: Path | None = None,
 ) -> Message | None:
-    """Compare with what was told before; tell what began and what ended. Returns the message that was sent, if any."""
+    """Compare with what was reported before; report what began and what ended. Returns the message sent, if any."""
     log = IncidentLog(data_dir)
     before = log.open()
     sources = source_incidents(SnapshotStore(data_dir / "snapshots"), layers)
@@ -267,8 +267,8 @@ def after_run(
     ended = [i for k, i in before.items() if k not in kept]
     try:
         log.write(kept | {i.key: i for i in began})
-    except OSError as error:  # told twice rather than not at all
-        logger.warning("the book of incidents cannot be written: %s", error)
+    except OSError as error:  # reported twice rather than not at all
+        logger.warning("the log of incidents cannot be written: %s", error)
     if not began and not ended:
         return None
     message = _message(began, ended, len(kept))
@@ -283,6 +283,6 @@ def _message(began: Sequence[Incident], ended: Sequence[Incident], still: int) -
     if ended:
         said += [f"Terminó ({len(ended)}):", *(f"• {i.what.splitlines()[0]} (desde {i.since})" for i in ended)]
     if still:
-        said.append(f"Siguen abiertos, ya avisados: {still}.")
+        said.append(f"Siguen abiertos y ya se informaron: {still}.")
     head = f"{len(began)} problema(s) nuevo(s)" if began else f"{len(ended)} problema(s) resuelto(s)"
     return Message(f"Almacén de restauración: {head}", "\n".join(said))

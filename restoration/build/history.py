@@ -1,4 +1,4 @@
-"""What was known when: rows that a release no longer has are kept with the time they held, and macros give any day back.
+"""Row history: rows that a release no longer has are kept with their validity period, and macros return any past day.
 
 Belongs here: the schema `history` of the published file. Does not: whole files of old releases (warehouse.py) or why a figure
 moved (marts.changes_since_last_release).
@@ -15,7 +15,7 @@ from dbt_like_sql.descriptions import Column, Description, Text
 from dbt_like_sql.runner import load_models
 from dbt_like_sql.tables import ensure
 
-SUBJECTS = {  # table -> name of its macro, what tells one row from another
+SUBJECTS = {  # table -> name of its macro, SQL that identifies a row
     "core.initiatives": ("initiatives", "t.initiative_id"),
     "core.areas": ("areas", "t.area_id"),
     "core.spending": ("spending", "t.spending_id || '|' || t.fiscal_year"),
@@ -28,7 +28,7 @@ VOLATILE_COLUMNS = {
     "layer_name",
     "turn",
     "data_as_of",
-}  # may differ with nothing new said
+}  # may differ although nothing new was reported
 _HELD = [
     Column(name="valid_from", type="timestamp", es="Publicación desde la que valió", en="Release it held from", unit="UTC"),
     Column(name="valid_to", type="timestamp", es="Publicación desde la que ya no", en="Release it no longer held from", unit="UTC"),

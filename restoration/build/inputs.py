@@ -1,4 +1,4 @@
-"""What models read that no model makes: raw Parquet in our names, seeds, the state of sources.
+"""Inputs of the models: raw Parquet under our column names, seeds, the state of sources.
 
 Belongs here: making these readable on a build's connection, and their fingerprints. Does not: models (session.py).
 """
@@ -28,7 +28,7 @@ from restoration.sources.register import CsvLayer, SourceLayer
 from restoration.sources.schema_drift import drift
 
 TOTALS = "_totals"  # ending of a raw table with the sums of whole files
-_READER_VERSION = "3"  # raise when reading of stored bodies changes, so that models are made again
+_READER_VERSION = "3"  # increase when reading of stored bodies changes, so that models are rebuilt
 
 
 class Inputs:
@@ -38,7 +38,7 @@ class Inputs:
         self, con: duckdb.DuckDBPyConnection, store: SnapshotStore, lake: Lake, layers: Mapping[str, SourceLayer]
     ) -> None:
         self.con, self.store, self.lake, self.layers = con, store, lake, layers
-        self._extraction = Extraction(Http(), store, lake)  # makes raw again from stored bodies; asks nobody
+        self._extraction = Extraction(Http(), store, lake)  # rebuilds raw from stored bodies; no network
         self._attached: set[str] = set()
         for catalog in ("raw", "seeds", "previous"):
             con.execute(f"attach ':memory:' as {catalog}")
@@ -49,7 +49,7 @@ class Inputs:
         return [*self.store.partitions(layer.source)] if layer.is_partitioned else [None]
 
     def snapshots_of(self, layer: SourceLayer) -> list[tuple[str | None, Manifest]]:
-        """The standing snapshot of a source, or of each of its fiscal years."""
+        """The current snapshot of a source, or of each of its fiscal years."""
         found = [(p, self.store.current(layer.source, p)) for p in self._partitions(layer)]
         return [(p, manifest) for p, manifest in found if manifest is not None]
 
@@ -102,7 +102,7 @@ class Inputs:
         raise ModelError(f"{table} is in no register")
 
     def _attach_layer(self, layer: SourceLayer) -> None:
-        """A view over the raw Parquet in our names; one that was never read is empty, unless nothing can be without it."""
+        """A view over the raw Parquet in our names; one that was never read is empty, unless it is essential."""
         selects = [self._select(layer, partition, manifest) for partition, manifest in self.snapshots_of(layer)]
         if not selects and not layer.is_essential:
             columns = [f'null::varchar as "{ours}"' for ours in layer.fields]
@@ -201,7 +201,7 @@ class Inputs:
         return rows
 
     def fingerprint(self, table: str) -> str:
-        """Changes with the seed's file, the standing snapshots or the register's field names. Raises NoSnapshot."""
+        """Changes with the seed's file, the current snapshots or the register's field names. Raises NoSnapshot."""
         kind, name = table.split(".")
         if kind == "seeds":
             return digest((seeds.FOLDER / f"{name}.csv").read_bytes())

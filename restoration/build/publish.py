@@ -34,7 +34,7 @@ class Release:
 
 
 def publish(session: BuildSession) -> Release:
-    """Bring every table up to date, whatever the run was asked for, and put the build in the place of the published file.
+    """Bring every table up to date, whatever the run was asked for, and replace the published file with the build.
 
     Raises PublishRefused while a blocking check fails, NoSnapshot where an essential source was never read; the published file
     is then as it was, byte for byte.
@@ -69,7 +69,7 @@ def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 
 def _write_columns(session: BuildSession) -> None:
-    """The data dictionary, from the same descriptions that made comments and types."""
+    """The data dictionary, from the descriptions that comments and types come from."""
     described = {t: m.about for t, m in session.models.items()} | engine_tables() | history_tables()
     rows = [
         (
@@ -111,7 +111,7 @@ def _write_release(session: BuildSession) -> Release:
         "select release_id, fingerprint, greatest(published_at, verified_at) from meta.releases order by published_at desc limit 1"
     ).fetchone()
     now = dt.datetime.now(dt.UTC)
-    if last and last[2] and now <= last[2]:  # a clock that went back must not turn the order of releases
+    if last and last[2] and now <= last[2]:  # a clock that went back must not reverse the order of releases
         now = last[2] + dt.timedelta(milliseconds=1)
     if last and last[1] == fingerprint:
         if not _exists(con, "history.row_versions"):  # a file of a version before history

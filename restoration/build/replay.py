@@ -1,4 +1,4 @@
-"""A release made again from its snapshots, with no network, and held against the file that was published then.
+"""A release rebuilt from its snapshots, with no network, and compared with the file that was published then.
 
 Belongs here: building as of a moment and comparing two files. Does not: the command (pipelines/cli/replay.py).
 """
@@ -36,7 +36,7 @@ class NoSuchRelease(RestorationError):
 
 @dataclass(frozen=True)
 class Moment:
-    """A release: its name, the day it was made for, and the last moment its snapshots were looked at."""
+    """A release: its name, its data date, and the last time its snapshots were checked."""
 
     release_id: str
     as_of: dt.date
@@ -45,7 +45,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Replayed:
-    """The file made again, and rows by table that differ from the kept release (None where it is not kept any more)."""
+    """The rebuilt file, and rows by table that differ from the kept release (None where it is not kept any more)."""
 
     path: Path
     release_id: str
@@ -53,9 +53,9 @@ class Replayed:
 
 
 def replay(data_dir: Path, files: WarehouseFiles, layers: Mapping[str, SourceLayer], release_id: str) -> Replayed:
-    """Make a release again below `<data>/replays/<release>`. Raises NoSuchRelease or CorruptSnapshot.
+    """Rebuild a release below `<data>/replays/<release>`. Raises NoSuchRelease or CorruptSnapshot.
 
-    The release before it is made first: what changed since then is part of a release.
+    The previous release is rebuilt first: the changes since then are part of a release.
     """
     moments = _moments(files)
     names = [m.release_id for m in moments]
@@ -84,7 +84,7 @@ def _build(
 ) -> str:
     store = SnapshotStore(data_dir / "snapshots", until=moment.verified_at.astimezone(dt.UTC).isoformat())
     lake = Lake(data_dir / "lake")
-    extraction = Extraction(Http(), store, lake)  # restores raw from stored bodies; asks nobody
+    extraction = Extraction(Http(), store, lake)  # restores raw from stored bodies; no network
     for layer in layers.values():
         for partition in store.partitions(layer.source) if layer.is_partitioned else [None]:
             last_good = store.current(layer.source, partition)
@@ -102,7 +102,7 @@ def _build(
 
 
 def _remember(con: duckdb.DuckDBPyConnection, history: Path, as_of: dt.date) -> None:
-    """What the books of quarantine, ids and decisions knew before a day: no snapshot tells it, the published file does."""
+    """Histories of quarantine, ids and decisions before a day: they are in the published file, not in snapshots."""
     con.execute(f"attach '{history}' as book (read_only)")
     con.execute(
         "insert into quality.quarantine_history by name select * replace ("

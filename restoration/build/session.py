@@ -1,4 +1,4 @@
-"""One run's build: models made where something changed, contracts enforced.
+"""One run's build: models rebuilt where something changed, contracts enforced.
 
 Belongs here: what ties the runner and the protocol to one build file. Does not: what models read (inputs.py), events and
 checks in the UI (assets/models.py) or the decision to publish (publish.py).
@@ -33,9 +33,9 @@ MACROS = FOLDER / "macros.sql"
 
 @dataclass(frozen=True)
 class Built:
-    """What came of one model. `is_reused`: nothing it depends on changed since the published release.
+    """The result of one model. `is_reused`: nothing it depends on changed since the published release.
 
-    `fingerprint` tells this version of the model from every other.
+    `fingerprint` identifies this version of the model.
     """
 
     rows: int
@@ -76,7 +76,7 @@ class BuildSession:
             raise
         self.pending: set[str] | None = None
         self.built: dict[str, Built] = {}
-        self.unreported: list[str] = []  # tables made since whoever tells people of them last looked
+        self.unreported: list[str] = []  # tables built and not yet reported to Dagster
         try:
             self._prepare()
             self.inputs = Inputs(self.con, store, lake, layers)
@@ -105,7 +105,7 @@ class BuildSession:
         return (str(row[0]), int(row[1])) if row else None
 
     def fingerprint(self, model: Model) -> str:
-        """What the model would be made from now. Raises NoSnapshot or ModelError where something upstream is missing."""
+        """Of the model's current inputs. Raises NoSnapshot or ModelError where something upstream is missing."""
         upstream = {
             table: self.inputs.fingerprint(table) for table in model.inputs if not table.startswith("previous.")
         }
@@ -128,9 +128,9 @@ class BuildSession:
         return model.fingerprint(upstream)
 
     def build(self, table: str) -> Built:
-        """Make one model unless nothing it comes from has changed, and hold it to its contract.
+        """Build one model unless none of its inputs changed, and check it against its contract.
 
-        What it reads is made first where that is not current: a run of some models, or one that goes on after a failure, must
+        Its inputs are built first where they are not current: a run of some models, or a resumed run, must
         not build on tables of an older night. Raises PublishRefused where such a table fails a blocking check.
         """
         if table not in self.built:
@@ -144,7 +144,7 @@ class BuildSession:
         return self.built[table]
 
     def bring_up_to_date(self) -> None:
-        """Make every model that is not current, whatever this run was asked for."""
+        """Build every model that is not current, whatever this run was asked for."""
         self.built = {}
         for table in self.models:
             self.build(table)
@@ -223,7 +223,7 @@ class BuildSession:
         return lineage
 
     def blocking_failures(self) -> list[str]:
-        """Blocking checks that fail on the tables as they stand, with the reason."""
+        """Blocking checks that fail on the current tables, with the reason."""
         rows = self.con.execute(
             "select table_name || ': ' || reason_en || ' (' || rows_failed || ' of ' || rows_checked || ' rows)'"
             " from quality.check_results where is_blocking and not passed order by all"

@@ -1,4 +1,4 @@
-"""Models that code makes, by the table they make.
+"""Models that Python code builds, by table name.
 
 Belongs here: which steps there are. Does not: what a step is (dbt_like_sql/step.py) or does (linkage/steps.py, ground.py).
 """
@@ -12,7 +12,7 @@ from restoration.linkage.steps import InitiativeIds, RecordLinks
 
 
 def steps(decision_store: DecisionStore | None) -> dict[str, Step]:
-    """Every step. Without a book of decisions those of the warehouse stand."""
+    """Every step. Without a decision log, the decisions in the warehouse are used."""
     return {
         "core.ground_tiles": GroundTiles(),
         "core.record_links": RecordLinks(decision_store),

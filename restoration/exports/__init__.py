@@ -1,1 +1,1 @@
-"""What people take away: files made from the published one, each with the release it came from."""
+"""Exports: files written from the published file, each with the release it is of."""

@@ -39,7 +39,7 @@ _RECONCILED = """
 
 def write_cbd(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) -> Rows:
     """Write the upload sheet with its reconciliation, the same rows as JSON, and D.2."""
-    sandbox = " SANDBOX, made figures." if release.is_sandbox else ""
+    sandbox = " SANDBOX, synthetic data." if release.is_sandbox else ""
     rows = con.execute(_ROWS, [sandbox, release.release_id]).fetchall()
     upload = Book(folder / UPLOAD, release, "CBD indicator 2.1 Area under restoration")
     upload.sheet("Indicator 2.1", HEADERS, [row[:9] for row in rows], units=[*[None] * 7, "ha", None], filtered=False)

@@ -2,7 +2,7 @@
 
 Belongs here: who may be reported, in FERM's fields and codes, and what is left out and why. Does not: sending (ferm_push.py).
 
-FERM adds areas up and does not look for overlaps, so what goes there is net ground: a hectare of two initiatives goes with the
+FERM adds areas up and does not look for overlaps, so net area is sent: a hectare of two initiatives is sent with the
 one it is counted for. Areas are measured in EPSG:6933, as FERM measures them.
 """
 
@@ -38,7 +38,7 @@ _ORGANISATION_TYPES = {
     "multilateral": "Multilateral", "private": "Private", "ngo": "NGO", "academic": "Academic", "community": "Other",
 }  # fmt: skip
 
-# What is reported: polygons of initiatives that count, and that FERM has a type for (or none is told).
+# What is reported: polygons of initiatives that count, and that FERM has a type for (or none is reported).
 _AREAS = """
     create temp table ferm_areas as
     with shapes as (
@@ -78,7 +78,7 @@ _AREAS = """
     left join shapes on a.area_id = shapes.area_id
     left join classes on a.area_id = classes.area_id
 """
-# One polygon a feature: multipart shapes are told apart, and holes stay.
+# One polygon a feature: multipart shapes are split, and holes are kept.
 _SITES = """
     create temp table ferm_sites as
     with in_degrees as (
@@ -92,7 +92,7 @@ _SITES = """
         select area_id, part.path[1] as part_number, part.geom as shape, st_area(st_transform(part.geom, 'EPSG:4326', 'EPSG:6933')) / 10000 as area_ha
         from parts
     ),
-    most as (  -- an initiative goes once, with the institution that tells most of its ground
+    most as (  -- an initiative is sent once, with the institution that reports most of its area
         select initiative_id, arg_max(institution, ground_ha) as institution
         from (
             select initiative_id, reporting_institution as institution, sum(net_ha) as ground_ha
@@ -119,7 +119,7 @@ class FermSettings(BaseModel):
 
 @cache
 def ferm_settings() -> FermSettings:
-    """What FERM is told about us."""
+    """Settings of the export to FERM."""
     text = Path(__file__).with_name("ferm.yml").read_text(encoding="utf-8")
     return FermSettings.model_validate(yaml.safe_load(text))
 

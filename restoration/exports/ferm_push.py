@@ -2,9 +2,10 @@
 
 Belongs here: what was sent and what may be sent now. Does not: what an initiative looks like there (ferm.py).
 
-FERM's manual names no way to change or remove what was sent, and no key of ours that it would recognise. So a book on our side
-(`data/ferm/sent.jsonl`) remembers each initiative with FERM's id and the digest of what went. A line is written before a request and after
-its answer: one without an answer may have arrived, and is not sent again until a person has looked.
+FERM's manual names no way to change or remove what was sent, and no key of ours that it would recognise. So a log here
+(`data/ferm/sent.jsonl`) records each initiative with FERM's id and the digest of what was sent. A line is written
+before a request and after its answer: one without an answer may have arrived, and is not sent again until a person has
+checked.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ SOURCE = "ferm_push"
 
 State = Literal["new", "unchanged", "changed", "unsure"]
 _WHAT_TO_DO = {
-    "changed": "it was sent before and has changed since: FERM documents no update; edit it there, then note it in the book",
-    "unsure": "a request went out and no answer came: look for it in FERM, then note its id in the book",
+    "changed": "it has changed since it was sent: FERM documents no update; edit it there, then record it in the log",
+    "unsure": "a request was sent and no answer received: look for it in FERM, then record its id in the log",
 }
 
 
@@ -53,7 +54,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What came of a push."""
+    """The result of a push."""
 
     planned: dict[State, int]
     sent: int
@@ -62,7 +63,7 @@ class Pushed:
 
 
 class SentLog:
-    """The lines of what was sent; the last line of an initiative holds."""
+    """The lines of what was sent; the last line of an initiative is the valid one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +72,7 @@ class SentLog:
             self.last[entry["initiative_id"]] = entry
 
     def note(self, initiative_id: str, sha256: str, event: str, ferm_id: str | None = None, reason: str = "") -> None:
-        """Add a line and see it on the disk before anything else happens."""
+        """Add a line and flush it to disk before anything else happens."""
         entry = {
             "initiative_id": initiative_id, "event": event, "ferm_id": ferm_id, "sha256": sha256, "reason": reason,
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -90,7 +91,7 @@ class SentLog:
 
 
 def plan(folder: Path, log: SentLog) -> Iterator[Planned]:
-    """Every payload of the export `folder` with what the book says of it."""
+    """Every payload of the export `folder` with its state in the log."""
     for line in (folder / PAYLOADS).read_bytes().splitlines():
         reported = orjson.loads(line)
         body = orjson.dumps(reported["payload"], option=orjson.OPT_SORT_KEYS)
@@ -103,7 +104,7 @@ def push(folder: Path, log: SentLog, http: Http, key: str | None, *, is_dry_run:
     """Send what is new. A dry run says what would be sent and sends nothing.
 
     Raises SourceError where there is no key to send with. A payload that FERM refuses is noted with its reason and the next one
-    goes; a server that does not answer ends the push, what was sent stays in the book.
+    goes; a server that does not answer ends the push, what was sent stays in the log.
     """
     if not is_dry_run and not key:
         raise SourceError(SOURCE, f"there is no key to send with; set {KEY_VARIABLE}")
@@ -137,7 +138,7 @@ def _is_about_the_key(error: Refused | RedirectRefused | TokenRequired) -> bool:
 
 
 def _post(http: Http, body: bytes, key: str) -> str:
-    """Send one payload; returns FERM's id. Not tried again: nobody could tell whether the first try arrived."""
+    """Send one payload; returns FERM's id. Not retried: nobody could know whether the first attempt arrived."""
     headers = {"x-api-key": key, "Content-Type": "application/json"}
     with http.open(SOURCE, ferm_settings().endpoint, headers=headers, body=body) as response:
         if response.is_redirect:

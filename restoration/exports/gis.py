@@ -21,7 +21,7 @@ CRS = "EPSG:4326"
 GEOPACKAGE = "restauracion.gpkg"
 STYLES = Path(__file__).parent / "styles"
 _COLUMN = GEO["columns"]["geometry"] | {"crs": pyproj.CRS(CRS).to_json_dict()}
-_GEO = GEO | {"columns": {"geometry": _COLUMN}}  # GeoParquet as in the lake, with the reference said aloud
+_GEO = GEO | {"columns": {"geometry": _COLUMN}}  # GeoParquet as in the lake, with an explicit reference system
 
 LAYERS = {  # every row of the tables is in its layer; a record without a place has no geometry
     "initiatives": """

@@ -36,13 +36,13 @@ class Release:
 
     @property
     def stamp(self) -> str:
-        """When it was published, as ISO 8601 in UTC: the time that exports bear, so that the same release gives the same bytes."""
+        """When it was published, as ISO 8601 in UTC: the timestamp in exports, so that their bytes do not vary."""
         return self.published_at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of an export, as its manifest tells it. `rows` is null where a file has none (a style, a page)."""
+    """One file of an export, as its manifest describes it. `rows` is null where a file has none (a style, a page)."""
 
     rows: int | None
     bytes: int
@@ -51,7 +51,7 @@ class File:
 
 @dataclass(frozen=True)
 class Written:
-    """An export of a release; `is_new` is false where it was there already. `version` tells its release and code."""
+    """An export of a release; `is_new` is false where it existed already. `version` identifies release and code."""
 
     folder: Path
     release_id: str
@@ -75,10 +75,10 @@ def current_release(con: duckdb.DuckDBPyConnection, catalog: str = "w") -> Relea
 
 
 def write_export(published: Path, folder: Path, writer: Writer, about: dict[str, object] | None = None) -> Written:
-    """Let `writer` fill a folder from the published file (attached as `w`, spatial at hand), then put it in the place of `folder`.
+    """Let `writer` fill a folder from the published file (attached as `w`, with spatial), then replace `folder`.
 
-    Nothing is written where the manifest in `folder` tells the same release, made by the same code. A writer that fails leaves
-    `folder` as it was.
+    Nothing is written where the manifest in `folder` names the same release, written by the same code. A writer that
+    fails leaves `folder` as it was.
     """
     made_by = _code_digest(writer)
     con = connect()
@@ -144,7 +144,7 @@ def _json(manifest: dict[str, object]) -> str:
 
 
 def replace_folder(created: Path, folder: Path) -> None:
-    """Put `made` in the place of `folder`; what was there goes last."""
+    """Replace `folder` with `created`; the old content is removed last."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -175,7 +175,7 @@ def _files(manifest: dict[str, object]) -> dict[str, File]:
 
 
 def _code_digest(writer: Writer) -> str:
-    """What the export was made by: the folder of the writer's code, with its styles and templates."""
+    """The code that writes the export: the folder of the writer, with its styles and templates."""
     home = Path(inspect.getfile(inspect.unwrap(writer))).parent
     files = sorted(path for path in home.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return hashlib.sha256(b"".join(_digest(path).encode() for path in files)).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""What tables of the published file are called and mean, for exports that carry words beside figures.
+"""What tables of the published file are called and mean, for exports that describe their columns.
 
-Belongs here: reading meta.columns; which tables people take away. Does not: writing files.
+Belongs here: reading meta.columns; which tables are exported. Does not: writing files.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Which records are one initiative: scored by a published method, settled by rules and people, named for ever."""
+"""Which records are one initiative: scored by a published method, decided by rules and people, with permanent ids."""

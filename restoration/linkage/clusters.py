@@ -1,4 +1,4 @@
-"""Groups of records that grow pair by pair, unless something stands against it.
+"""Groups of records that grow pair by pair, unless something prevents it.
 
 Belongs here: disjoint sets with reasons to stay apart. Does not: which pairs come, or in which order.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 
 class Clusters:
-    """Disjoint sets of records; every record begins alone, and is only written down once it is asked for.
+    """Disjoint sets of records; every record begins alone, and is only stored once it is requested.
 
     `registry_of` names who keeps a record; `apart` are the pairs that a person keeps apart.
     """
@@ -28,7 +28,7 @@ class Clusters:
         return record in self._registry_of
 
     def root(self, record: str) -> str:
-        """The record that stands for its group."""
+        """The record that represents its group."""
         if record not in self._root:
             self._root[record] = record
             self._members[record] = [record]
@@ -65,5 +65,5 @@ class Clusters:
             self._members[low] += self._members.pop(high)
 
     def groups(self) -> list[list[str]]:
-        """Members of every group that was ever asked for, sorted."""
+        """Members of every group that was ever requested, sorted."""
         return [sorted(members) for _, members in sorted(self._members.items())]

@@ -1,4 +1,4 @@
-"""What people decided of pairs of records: read from two small CSV, kept for ever in the warehouse.
+"""Decisions of people about pairs of records: read from two small CSV files, kept permanently in the warehouse.
 
 Belongs here: `<data>/linkage/to_review.csv`, which a run writes and a person fills in, and `decisions.csv`, which holds every
 decision ever taken. Does not: what a decision does (links.py).
@@ -89,7 +89,7 @@ class DecisionStore:
         ]
 
     def _filled(self) -> Iterator[Filled]:
-        """Filled-in rows of both files; what stands in to_review.csv comes later, so it holds."""
+        """Filled-in rows of both files; to_review.csv is the newer one, so it takes precedence."""
         for name in (DECISIONS, TO_REVIEW):
             path = self.folder / name
             if not path.exists():
@@ -113,7 +113,7 @@ class DecisionStore:
         known = {(a, b): d for a, b, d in files[DECISIONS].select(*_KEYS, "decision").iter_rows()}
         kept = [f for f in self._filled() if f.problem or (f.pair and known.get(f.pair) != f.decision)]
         if any(f.is_file for f in kept):
-            return  # a file that cannot be read is left for its owner to mend
+            return  # a file that cannot be read is left for its owner to repair
         review = files[TO_REVIEW]
         if kept:
             again = pl.DataFrame(

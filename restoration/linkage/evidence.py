@@ -81,7 +81,7 @@ BLOCKS = (  # only pairs that meet in one of these are compared
     block_on("places", arrays_to_explode=["places"]),
     block_on("cells", arrays_to_explode=["cells"]),
     block_on("ground_pairs", arrays_to_explode=["ground_pairs"]),
-    # a record that tells no place; with one, equal names alone would meet all over the country
+    # a record without a place; with one, equal names alone would match across the whole country
     "l.name_key = r.name_key and (len(l.places) = 0 or len(r.places) = 0)",
 )
 

@@ -1,6 +1,6 @@
-"""Initiatives keep their name: who held which id, since when, and why it changed.
+"""Initiatives keep their id: which record had which id, since when, and why it changed.
 
-Belongs here: groups of linked records and the book of ids. Does not: which records are linked (links.py).
+Belongs here: groups of linked records and the registry of ids. Does not: which records are linked (links.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from restoration.linkage.clusters import Clusters
 
 @dataclass(frozen=True)
 class Membership:
-    """A record was of an initiative from `since` until `until`; how it came and how it went."""
+    """A record was of an initiative from `since` until `until`; why it joined and why it left."""
 
     record_key: str
     initiative_id: str
@@ -46,11 +46,11 @@ def grouped(records: pl.DataFrame, links: pl.DataFrame) -> list[list[str]]:
 
 
 def carried_on(groups: Sequence[list[str]], registry: Sequence[Membership], as_of: dt.date) -> list[Membership]:
-    """The book with today's groups in it.
+    """The registry of ids with today's groups in it.
 
-    A group takes the id that most of its records bear, then the older one; of groups that claim one id the one with most of
-    its records keeps it. An id that was ever given is never given to anything else, but a record that comes back finds its
-    own again.
+    A group takes the id that most of its records have, then the older one; of groups with the same id, the one with
+    most of its records keeps it. An id is never reused for another initiative, but a record that returns gets its own
+    back.
     """
     open_rows = {row.record_key: row for row in registry if row.until is None}
     last = {row.record_key: row for row in sorted(registry, key=lambda r: (r.since, r.until or dt.date.max))}

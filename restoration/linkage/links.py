@@ -1,6 +1,6 @@
-"""What becomes of each pair of records: linked, apart, or to review.
+"""The outcome of each pair of records: linked, apart, or to review.
 
-Belongs here: people's decisions before rules before the model, and what stands against a link. Does not: scores (model.py),
+Belongs here: people's decisions before rules before the model, and what prevents a link. Does not: scores (model.py),
 names of initiatives (identity.py).
 """
 
@@ -28,7 +28,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A pair somebody or something holds for one initiative."""
+    """A pair that a person, a rule or the model proposes as one initiative."""
 
     pair: Pair
     decided_by: str  # person, rule or model
@@ -44,11 +44,11 @@ def settle(
     """One row a pair that was looked at, with its outcome and why (`SCHEMA`).
 
     `records` has record_key, registry, source_record_id and cui; `scored` what model.score gives; `decisions` says `same` or
-    `apart` of a pair; `homes` the initiative that a record was of in the release before. The surest come first. The model never
-    brings two records of one registry together: that a registry holds one initiative twice is for a person to say, or for a CUI.
+    `apart` of a pair; `homes` the initiative that a record was of in the release before. The most probable come first.
+    The model never links two records of one registry: only a person or a CUI can say that it has an initiative twice.
 
-    What is together stays together until the model holds it for apart: a target that one registry revised moves a score by a few
-    hundredths, and an initiative must not change its name for that.
+    Linked records stay linked until the model scores them as apart: a revised target area changes a score by a few
+    hundredths, and an initiative must not change its id for that.
     """
     apart = [pair for pair, decision in decisions.items() if decision == "apart"]
     clusters = Clusters(dict(records.select("record_key", "registry").iter_rows()), apart)
@@ -85,9 +85,9 @@ def settle(
 
 
 def _join(clusters: Clusters, proposals: Iterable[Proposal]) -> dict[Pair, tuple[str, str]]:
-    """Join what is proposed, in this order; the pairs that something stands against, and what, in both languages.
+    """Join what is proposed, in this order; the pairs that something prevents, and the reason, in both languages.
 
-    What stands against a pair is said of the groups as they are in the end, so that it does not depend on when it was looked at.
+    The reason refers to the final groups, so that it does not depend on the order of processing.
     """
     apart = []
     for proposal in proposals:
@@ -124,7 +124,7 @@ def _same(decisions: Mapping[Pair, str]) -> Iterator[Proposal]:
 
 
 def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
-    """Same CUI, or one registry's id told by another: plain numbers are no ids, every registry counts from one.
+    """Same CUI, or one registry's id reported by another: plain numbers are no ids, every registry counts from one.
 
     Generic CUIs are not among the records' CUIs.
     """
@@ -139,7 +139,7 @@ def _rules(records: pl.DataFrame) -> Iterator[Proposal]:
 
 
 def _sharing(records: pl.DataFrame, column: str) -> list[tuple[str, str, str, str, str]]:
-    """Pairs of records that tell one value: both keys, the value, both registries."""
+    """Pairs of records that report the same value: both keys, the value, both registries."""
     reported = records.drop_nulls(column).filter(pl.col(column).is_duplicated())
     return (
         reported.join(reported, on=column, suffix="_b")

@@ -1,6 +1,6 @@
 """The steps core.record_links and core.initiative_ids.
 
-Belongs here: what they read from the build and what they hand back. Does not: how pairs are settled or ids kept.
+Belongs here: what they read from the build and what they return. Does not: how pairs are settled or ids kept.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class RecordLinks(LinkageStep):
 
 
 class InitiativeIds(LinkageStep):
-    """The book of ids, with today's groups."""
+    """The registry of ids, with today's groups."""
 
     def make(self, con: duckdb.DuckDBPyConnection, as_of: dt.date, query: str) -> str:  # noqa: ARG002
-        """Group what is linked, and carry on the book that the build file brought along."""
+        """Group what is linked, and continue the registry that the build file carries over."""
         records = con.execute(
             "select r.record_key, r.founds_initiative, coalesce(i.trust_order, 99) as trust_order"
             " from core.linkage_records as r left join seeds.institutions as i on r.source = i.institution_id"
@@ -100,7 +100,7 @@ class InitiativeIds(LinkageStep):
 
 
 def _decision_store(con: duckdb.DuckDBPyConnection) -> list[identity.Membership]:
-    """Who held which id, as the build file brought it along from the release before; nothing in a first release."""
+    """Who held which id, as the build file carries it over from the previous release; nothing in a first release."""
     there = con.execute(
         "select 1 from duckdb_tables() where database_name = current_database() and schema_name = 'core'"
         " and table_name = 'initiative_ids'"

@@ -104,7 +104,7 @@ def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
 
 
 def _read(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """Everything the pages tell."""
+    """Everything the pages show."""
     checks = _rows(con, "select * from quality.check_results order by table_name, passed, severity, rule_id")
     suites = {r["table_name"]: r for r in _rows(con, "select * from quality.suite_results order by table_name")}
     scores = _rows(con, "select * from quality.scorecard order by reporting_institution, source, contract, dimension")
@@ -143,7 +143,7 @@ def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _failures(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """What each institution's rows break, heaviest first; a consequence of another refusal is not told twice."""
+    """What each institution's rows break, heaviest first; a consequence of another refusal is not listed twice."""
     return _rows(
         con,
         """
@@ -162,7 +162,7 @@ def _failures(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def _institutions(scores: list[dict[str, Any]], failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A line an institution: its score, what came, what was refused and why, what to ask."""
+    """One line per institution: its score, what was received, what was refused and why, what to request."""
     whole = [s for s in scores if s["source"] == "all"]
     reported = []
     for line in (s for s in whole if s["dimension"] == "all"):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import altair as alt
 
 Language = Literal["es", "en"]
-# blue, amber, green of equal weight that colour-blind readers tell apart; 3:1 and more against white
+# blue, amber, green of equal weight that colour-blind readers can distinguish; 3:1 and more against white
 DECLARED, GROSS, NET = "#8a6d00", "#2b6cb0", "#14532d"
 LINKED, UNLINKED = "#14532d", "#b7791f"
 _PROGRAMMES = ["#14532d", "#2b6cb0", "#8a6d00", "#9b2c2c", "#6b46c1", "#4a5568"]
@@ -161,7 +161,7 @@ def money_years(language: Language) -> Any:
 
 
 def double(language: Language) -> Any:
-    """Ground told by two institutions."""
+    """Area reported by two institutions."""
     names = [_say("same", language), _say("other", language)]
     return (
         alt.Chart(_named("double"))

@@ -1,4 +1,4 @@
-"""The figures of the report, each with its columns in both languages: what a chart draws, its table shows and its download holds.
+"""The figures of the report, each with its columns in both languages: the data of its chart, table and download.
 
 Belongs here: queries on the published file. Does not: drawing (charts.py) or the page (page.py).
 """
@@ -18,11 +18,11 @@ _SIMPLIFIED_DEGREES = 0.01  # about 1 km: the page is drawn a few hundred pixels
 _LISTED_CHANGES = 40
 
 
-TERMS = {  # codes that stand in figures, as people say them
+TERMS = {  # codes in figures, in plain words
     "direct": ("directa", "direct"), "enabling": ("habilitante", "enabling"),
     "forest": ("Bosque", "Forest"), "andean": ("Andino", "Andean"), "dryland": ("Zona seca", "Dryland"), "mangrove": ("Manglar", "Mangrove"),
     "savanna": ("Sabana", "Savanna"), "wetland": ("Humedal", "Wetland"), "inland_water": ("Aguas continentales", "Inland water"),
-    "intervened": ("Cobertura intervenida", "Transformed cover"), "all": ("Todo", "All"), "none": ("Sin dato", "Not told"),
+    "intervened": ("Cobertura intervenida", "Transformed cover"), "all": ("Todo", "All"), "none": ("Sin dato", "Not reported"),
     "department": ("Departamento", "Department"), "ecosystem_family": ("Familia de ecosistemas", "Family of ecosystems"),
     "restoration_type": ("Tipo de restauración", "Type of restoration"),
     "initiatives": ("Iniciativas", "Initiatives"), "areas": ("Áreas", "Areas"), "spending": ("Gasto", "Spending"), "progress": ("Avance", "Progress"),
@@ -308,7 +308,7 @@ def read_figures(con: duckdb.DuckDBPyConnection) -> dict[str, Figure]:
             TERMS.get(row[f"group_{code}"], (row[f"group_{code}"],) * 2)[place]
             for place, code in enumerate(("es", "en"))
         )
-    for row in figures["changes"].rows:  # words (a status) stand in the same columns as amounts
+    for row in figures["changes"].rows:  # words (a status) are in the same columns as amounts
         for name in ("value_before", "value_after"):
             row[name] = _number_or_word(row[name])
     return figures

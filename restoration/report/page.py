@@ -84,7 +84,7 @@ def shown(value: Any, column: Column) -> str:
 
 
 def said(value: Any) -> tuple[str, str]:
-    """A code as people say it, in both languages."""
+    """A code in plain words, in both languages."""
     return TERMS.get(value, (str(value), str(value)))
 
 
@@ -118,7 +118,7 @@ def _descriptions(figures: dict[str, Figure], reported: dict[str, Any]) -> dict[
         "money_years": ("Barras por año y programa: gasto en restauración.", "Bars by year and programme: restoration spending."),
         "double": (
             f"Barras por par de instituciones: suelo contado por ambas; el mayor, {worst.get('institution_a')} y {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
-            f"Bars by pair of institutions: ground told by both; the most, {worst.get('institution_a')} and {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
+            f"Bars by pair of institutions: area reported by both; the largest, {worst.get('institution_a')} and {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
         ),
         "cost_ecosystem": ("Barras por familia de ecosistemas: mediana de soles por hectárea neta.", "Bars by family of ecosystems: median soles per net hectare."),
         "cost_department": ("Barras por departamento: mediana de soles por hectárea neta.", "Bars by department: median soles per net hectare."),

@@ -1,6 +1,6 @@
-"""How often a source is asked, and when it is overdue.
+"""How often a source is queried, and when it is overdue.
 
-Belongs here: what a register's `cadence` means in days. Does not: asking (extraction.py) or the schedule (pipelines/jobs.py).
+Belongs here: what a register's `cadence` means in days. Does not: querying (extraction.py), schedules (jobs.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from restoration.sources.register import SourceLayer
 
 Refresh = Literal["due", "all"]
 
-# A source that is published every day is asked every night; what changes by quarter or year once a week, since a map service has
-# to be read whole to see whether it changed. A source that failed is asked every night until it answers.
+# A source that is published every day is queried every night; what changes by quarter or year once a week, since a map
+# service has to be read whole to see whether it changed. A source that failed is queried every night until it answers.
 _ASKED_AFTER = {
     "daily": dt.timedelta(0), "irregular": dt.timedelta(0), "weekly": dt.timedelta(days=6), "quarterly": dt.timedelta(days=6),
     "yearly": dt.timedelta(days=6),
@@ -26,7 +26,7 @@ CADENCES = frozenset(_ASKED_AFTER)
 
 
 def is_due(store: SnapshotStore, layer: SourceLayer, partition: str | None, now: dt.datetime) -> bool:
-    """Whether this night asks: never read, failed last time, or read longer ago than its cadence allows."""
+    """Whether to query tonight: never read, failed last time, or read longer ago than its cadence allows."""
     attempts = store.attempts(layer.source, partition)
     if not attempts or attempts[-1].outcome not in {"new", "unchanged"}:
         return True
@@ -35,11 +35,11 @@ def is_due(store: SnapshotStore, layer: SourceLayer, partition: str | None, now:
 
 
 def overdue_after(layer: SourceLayer) -> dt.timedelta | None:
-    """How old the last good answer may grow; None for what comes when it comes."""
+    """How old the last good answer may grow; None where updates are irregular."""
     return _OVERDUE_AFTER.get(layer.cadence)
 
 
 def last_good_at(store: SnapshotStore, source: str, partition: str | None) -> dt.datetime | None:
-    """When what stands was last read or confirmed."""
+    """When the current snapshot was last read or confirmed."""
     good = store.good(source, partition)
     return dt.datetime.fromisoformat(good[-1].at) if good else None

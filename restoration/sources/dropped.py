@@ -1,6 +1,6 @@
 """Files that people leave in place of a server: which year or part each is for.
 
-Belongs here: `inbox/fuentes/<source>/`. Does not: reading the files (connectors.py) or how long one serves (extraction.py).
+Belongs here: `inbox/fuentes/<source>/`. Does not: reading files (connectors.py), how long one is used (extraction.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DroppedFiles:
         return {part for path in files if (part := self._part_of(layer, path))}
 
     def unplaced(self, layer: SourceLayer) -> list[UnplacedFile]:
-        """Files that cannot be told the year or part of."""
+        """Files whose year or part cannot be determined."""
         kind = "year" if layer.is_by_fiscal_year else "part"
         files = self.inbox.dropped(layer.source) if layer.is_partitioned else []
         return [UnplacedFile(layer.source, path.name, kind) for path in files if self._part_of(layer, path) is None]

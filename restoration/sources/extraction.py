@@ -1,6 +1,6 @@
-"""From a register entry to a snapshot and its raw Parquet, or to the last good one and a reason.
+"""From a register entry to a snapshot and its raw Parquet, or to the last good one and the error.
 
-Belongs here: the one order of fetching, proving, keeping, and how long a file in place of a server serves. Does not: how each
+Belongs here: the one order of fetching, checking, storing; how long a dropped file is used. Does not: how each
 kind is read (connectors.py), which file is for what (dropped.py) or events (assets/raw.py).
 """
 
@@ -52,7 +52,7 @@ from restoration.sources.register import InboxLayer, SourceLayer
 
 logger = logging.getLogger(__name__)
 
-# what parsing raises on an answer of a shape nobody foresaw: it must not stop the other sources
+# what parsing raises on an answer of an unexpected shape: it must not stop the other sources
 _ODD_ANSWERS = (
     ArithmeticError,
     AttributeError,
@@ -76,7 +76,7 @@ Job = tuple[SourceLayer, str | None]
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What came of one source: the snapshot that now stands (None if there never was one) and what went wrong."""
+    """The result for one source: its current snapshot (None if there never was one) and what went wrong."""
 
     layer: SourceLayer
     partition: str | None
@@ -101,8 +101,8 @@ class Extraction:
     def refresh_all(self, jobs: Sequence[Job], refresh: Refresh = "all") -> list[Refreshed]:
         """Read many sources: hosts side by side, each host's sources one after the other.
 
-        A job without a partition for a source in parts stands for each part that there is now or ever was. With `due` a
-        source whose cadence does not ask for it tonight is not asked, and what it last gave stands.
+        A job without a partition, for a source in parts, means each part that exists now or ever existed. With `due`, a
+        source whose cadence does not require it tonight is not queried, and its last snapshot is kept.
         """
         self._refresh = refresh
         by_host: dict[str, list[Job]] = defaultdict(list)
@@ -120,7 +120,7 @@ class Extraction:
         return sorted(done, key=lambda r: (order[r.layer.source], r.partition or ""))
 
     def _waits(self, layer: SourceLayer, partition: str | None) -> list[Refreshed]:
-        """What stands of a source that is not asked tonight; nothing where it is."""
+        """The current snapshot of a source that is not queried tonight; nothing where it is queried."""
         if self._refresh == "all" or (self.by_hand(layer) if partition is None else partition in self.by_hand(layer)):
             return []
         in_parts = layer.is_in_parts and partition is None
@@ -144,8 +144,8 @@ class Extraction:
             return [self.refresh(layer, p) if p in by_hand else self._failed(layer, p, caught) for p in every]
         if isinstance(
             layer, InboxLayer
-        ):  # a file that was taken away was read; what it brought stands until it is withdrawn
-            for names in [] if layer.sheet else self.inbox.alike():  # told once, not for each sheet of a workbook
+        ):  # a file that was removed had been read; its rows are kept until it is withdrawn
+            for names in [] if layer.sheet else self.inbox.alike():  # reported once, not for each sheet of a workbook
                 logger.warning(
                     "%s: the folders %s are institutions of their own; are they one?", layer.source, " and ".join(names)
                 )
@@ -160,7 +160,7 @@ class Extraction:
         return [self.refresh(layer, part) for part in sorted({*parts, *known, *self.dropped.partitions(layer)})]
 
     def by_hand(self, layer: SourceLayer) -> set[str | None]:
-        """What of a source a file lies there for, or lay there for until it was taken away: these are asked every night."""
+        """Parts of a source that have a dropped file, or had one until it was removed: queried every night."""
         parts: Sequence[str | None] = self.store.partitions(layer.source) if layer.is_partitioned else [None]
         there: set[str | None] = {*self.dropped.partitions(layer)}
         if self.dropped.of(layer, None):
@@ -168,13 +168,13 @@ class Extraction:
         return there | {part for part in parts if self.store.dropped(layer.source, part)}
 
     def _unplaced(self, layer: SourceLayer) -> list[Refreshed]:
-        """A failure of the source, told once, for each file of a year or part that cannot be told."""
+        """A failure of the source, reported once for each file whose year or part cannot be determined."""
         return [
             Refreshed(layer, None, None, is_new=False, error=e, is_asked=False) for e in self.dropped.unplaced(layer)
         ]
 
     def _withdraw(self, layer: SourceLayer, gone: set[str]) -> None:
-        """Take back what files delivered that have left their folder and lie among those to withdraw, or whose name here has changed."""
+        """Withdraw the data of files that were moved to the folder of withdrawals, or whose name here has changed."""
         for name, path in self.inbox.submissions().items():
             former = plain_name(path.parent.name, path.name)
             last_good = self.store.current(layer.source, former) if former in gone else None
@@ -188,10 +188,10 @@ class Extraction:
     # -- one ---------------------------------------------------------------------------------------
 
     def refresh(self, layer: SourceLayer, partition: str | None = None) -> Refreshed:
-        """Read one source. A failure is remembered and reported, and the last good snapshot stands.
+        """Read one source. A failure is recorded and reported, and the last good snapshot is kept.
 
-        A file in place of the server is taken first. The server is asked all the same: what it newly says takes the place of the
-        file, and while it fails or says nothing new the file serves.
+        A file in place of the server is taken first. The server is still queried: a new answer replaces the file; while
+        the server fails or has nothing new the file is used.
         """
         was_taken, refused = False, None
         if not layer.is_submitted:
@@ -206,17 +206,17 @@ class Extraction:
             if last_good is None or not last_good.is_dropped:
                 failed = self._failed(layer, partition, caught)
                 return replace(failed, error=refused or failed.error)
-            logger.warning("%s: the file %s serves: %s", layer.source, last_good.parameters[DROPPED], caught)
+            logger.warning("%s: the file %s is used: %s", layer.source, last_good.parameters[DROPPED], caught)
             return Refreshed(layer, partition, last_good, was_taken, refused)
         return Refreshed(layer, partition, manifest, was_taken or is_new, refused)
 
     def _take_dropped(self, layer: SourceLayer, partition: str | None) -> bool:
-        """Take the file that lies in place of the server, once; withdraw what a file brought that was taken away."""
+        """Read the file in place of the server, once; withdraw the snapshot of a file that was removed."""
         path, source = self.dropped.of(layer, partition), layer.source
         if path is None:
             for gone in self.store.dropped(source, partition):
                 name = gone.parameters[DROPPED]
-                logger.warning("%s: the file %s was taken away and stands no more", source, name)
+                logger.warning("%s: the file %s was removed and is no longer used", source, name)
                 self.store.withdraw(source, partition, f"{name} was taken away", gone.snapshot_id)
             return False
         with open_file(source, path, LARGEST_DROPPED) as stream:
@@ -246,7 +246,7 @@ class Extraction:
                 self.restore(layer, partition, current)
             except CorruptSnapshot as damaged:
                 logger.error(
-                    "%s: snapshot %s is damaged, the one before it stands: %s",
+                    "%s: snapshot %s is damaged, the previous one is used: %s",
                     layer.source,
                     current.snapshot_id,
                     damaged,
@@ -257,7 +257,7 @@ class Extraction:
         return current
 
     def restore(self, layer: SourceLayer, partition: str | None, manifest: Manifest) -> Path:
-        """The raw Parquet of a snapshot, made again from its bodies if it is gone, damaged or of an older form."""
+        """The raw Parquet of a snapshot, rebuilt from its bodies if it is missing, damaged or of an older format."""
         path = self.lake.path(layer.source, partition, manifest.snapshot_id)
         if not self._is_there(layer, path, manifest):
             self._write(layer, partition, manifest)
@@ -268,9 +268,9 @@ class Extraction:
         if not path.exists():
             return False
         if not self.lake.is_whole(path):
-            logger.error("%s: %s is damaged and made again from snapshot %s", layer.source, path, of.snapshot_id)
+            logger.error("%s: %s is damaged and is rebuilt from snapshot %s", layer.source, path, of.snapshot_id)
         elif self.connectors[layer.kind].is_streamed(layer, of) and not self.lake.has_row_numbers(path):
-            logger.warning("%s: %s lacks the numbers of its rows and is made again", layer.source, path)
+            logger.warning("%s: %s lacks the numbers of its rows and is rebuilt", layer.source, path)
         else:
             return True
         self.lake.remove(path)
@@ -301,7 +301,7 @@ class Extraction:
     def _keep(
         self, layer: SourceLayer, partition: str | None, draft: Draft, fetched: FetchResult | None
     ) -> tuple[Manifest, bool]:
-        """Prove what was fetched, and make it the current snapshot."""
+        """Check what was fetched, and make it the current snapshot."""
         source = layer.source
         self._refuse_another_years(layer, partition, draft)
         path = self.lake.path(source, partition, draft.snapshot_id)
@@ -338,7 +338,7 @@ class Extraction:
     def _write(
         self, layer: SourceLayer, partition: str | None, of: Draft | Manifest, fetched: FetchResult | None = None
     ) -> int:
-        """Raw Parquet from stored bodies: the one way, for a new snapshot and for one made again. Returns its rows."""
+        """Raw Parquet from stored bodies: the only way, for a new snapshot and for a rebuilt one. Returns its rows."""
         connector = self.connectors[layer.kind]
         if connector.is_streamed(layer, of):
             rows = connector.stream(layer, partition, of)
@@ -386,7 +386,7 @@ def _checked(layer: SourceLayer, frames: Iterator[pl.DataFrame]) -> Iterator[pl.
 
 
 def _unnested(collection: Any) -> Any:
-    """A collection without collections in it: the same ground, and DuckDB reads none that is nested deeply."""
+    """A collection without collections in it: the same geometry, and DuckDB reads none that is nested deeply."""
     parts = shapely.get_parts([collection])
     if not (shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
         return collection

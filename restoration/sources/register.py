@@ -22,7 +22,7 @@ UbigeoSystem = Literal["inei", "reniec", "none"]
 
 
 class RegisterError(ValueError):
-    """A register that does not hold together, with its file, field and reason."""
+    """A register that is not consistent, with its file, field and reason."""
 
 
 class Model(BaseModel):
@@ -32,7 +32,7 @@ class Model(BaseModel):
 
 
 class Host(Model):
-    """How one host wants to be treated."""
+    """Limits and settings of one host."""
 
     connections: int = Field(4, ge=1, le=8, description="requests under way at once")
     pause_seconds: float = Field(0, ge=0, le=60, description="between the starts of two requests")
@@ -52,7 +52,7 @@ class SourceLayer(Model):
     `fields` maps our column names to the source's; a trailing `?` marks a column that may be missing.
     """
 
-    read_as: ClassVar[str] = ""  # what people are told of the kind
+    read_as: ClassVar[str] = ""  # the kind in the documentation
 
     institution: str
     institution_es: str
@@ -112,7 +112,7 @@ class SourceLayer(Model):
 
     @property
     def is_submitted(self) -> bool:
-        """Institutions leave files for it; there is no server to ask."""
+        """Institutions leave files for it; there is no server to query."""
         return False
 
     @property
@@ -268,7 +268,7 @@ class InboxLayer(SourceLayer):
 
     @property
     def is_submitted(self) -> bool:
-        """Nobody is asked."""
+        """No server is queried."""
         return True
 
     @property
@@ -343,7 +343,7 @@ def all_layers(folder: Path = FOLDER) -> dict[str, SourceLayer]:
 
 @cache
 def all_hosts(folder: Path = FOLDER) -> dict[str, Host]:
-    """How each host wants to be treated, by name; those that no register describes get the defaults."""
+    """Limits and settings of each host, by name; those that no register describes get the defaults."""
     hosts = {
         urlsplit(layer.url).hostname or "": Host() for layer in all_layers(folder).values() if not layer.is_submitted
     }

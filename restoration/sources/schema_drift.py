@@ -1,6 +1,6 @@
-"""Columns that came or went with a source's standing snapshot.
+"""Columns that were added or removed in a source's current snapshot.
 
-Belongs here: comparing it with the snapshot that stood before. Does not: columns that are needed and missing, which stop
+Belongs here: comparing it with the previous snapshot. Does not: columns that are needed and missing, which stop
 a source (extraction.py).
 """
 
@@ -20,9 +20,9 @@ class Drift:
 
 
 def drift(current: Manifest | None, previous: Manifest | None) -> Drift:
-    """What changed between a standing snapshot and the one before; nothing where there are not two that tell their columns.
+    """What changed between the current snapshot and the previous one; nothing unless both list their columns.
 
-    It is told for as long as the newer one stands, not for one night only.
+    It is reported for as long as the newer one is current, not for one night only.
     """
     if current is None or previous is None or current.columns is None or previous.columns is None:
         return Drift()

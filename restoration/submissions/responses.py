@@ -1,4 +1,4 @@
-"""The answer beside each submission: what was accepted, what was not and what to mend, or what was withdrawn, in Spanish.
+"""The answer beside each submission, in Spanish: what was accepted, what was not and how to fix it, what was withdrawn.
 
 Belongs here: reading the published file for one submission and writing its workbook. Does not: judging rows (expectations).
 """
@@ -138,7 +138,7 @@ group by status.snapshot_id, status.is_stale
 _GONE = ("Resultado", "Retirado: lo que este archivo había entregado ya no cuenta.")
 _STILL_THERE: Lines = [
     ("Resultado", "No se retiró nada: el archivo sigue en la carpeta de la institución."),
-    ("Qué hacer", "Para retirarlo, quítelo primero de esa carpeta y deje este aquí. Si quiere que siga en pie, borre este."),
+    ("Qué hacer", "Para retirarlo, quítelo de esa carpeta y deje este aquí. Si quiere mantenerlo, borre este."),
 ]  # fmt: skip
 _NEVER_RECEIVED: Lines = [
     ("Resultado", "No se retiró nada: nunca se entregó un archivo de este nombre."),
@@ -159,7 +159,7 @@ def answer_all(con: duckdb.DuckDBPyConnection, inbox: Inbox) -> dict[str, dict[s
     for submission, path in delivered.items():
         status = con.execute(_STATUS, {"submission": submission}).fetchone()
         if status is None:
-            continue  # it came after this run had looked
+            continue  # it arrived after this run had read the inbox
         rows = con.execute(_ROWS, {"submission": submission}).pl()
         accepted, rejected = _judged(rows)
         values, wrong_values = _judged(con.execute(_INDICATORS, {"submission": submission}).pl())
@@ -172,7 +172,7 @@ def answer_all(con: duckdb.DuckDBPyConnection, inbox: Inbox) -> dict[str, dict[s
         if reported := _withdrawn(con, submission, is_there=submission in delivered):
             facts = [path.name, *(f"{label}\0{text}" for label, text in reported)]
             _answer(answered, f"{WITHDRAW_FOLDER}/{submission}", facts, path, [("Archivo", path.name), *reported], {})
-            if reported[0] == _GONE and answered.pop(submission, ""):  # what the delivery was told holds no more
+            if reported[0] == _GONE and answered.pop(submission, ""):  # the earlier answer is no longer valid
                 remove_file(answer_path(path.parent.parent / path.name))
     if answered != before:
         replace_file(state_path, json.dumps(answered, indent=1).encode())
@@ -210,7 +210,7 @@ def _answer(
 
 
 def _withdrawn(con: duckdb.DuckDBPyConnection, submission: str, *, is_there: bool) -> Lines:
-    """What came of asking for a submission to be withdrawn; nothing where the request came after this run had looked."""
+    """The result of a request to withdraw a submission; nothing where it arrived after this run had read the inbox."""
     if is_there:
         return _STILL_THERE
     row = con.execute(_WITHDRAWN, {"submission": submission}).fetchone()
@@ -252,15 +252,15 @@ def _judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         reasons = row["reasons"] or []
         own = [r for r in reasons if r["rule_id"] != _CONSEQUENCE] or reasons
         own = [*own, *({"rule_id": w, "reason_es": meanings[w]} for w in row.get("warnings") or () if w in _PERSONAL)]
-        mends = dict.fromkeys(advice[r["rule_id"]] for r in own if r["rule_id"] in advice)
+        fixes = dict.fromkeys(advice[r["rule_id"]] for r in own if r["rule_id"] in advice)
         said.append(
             {
                 "hoja": row["hoja"],
                 "fila": row["fila"],
                 "codigo": row["codigo"],
                 "nombre": row["nombre"],
-                "que_paso": "; ".join(dict.fromkeys(r["reason_es"] for r in own)) or "La fila no llegó a ninguna área",
-                "que_hacer": " ".join(mends) or _GENERAL_ADVICE,
+                "que_paso": "; ".join(dict.fromkeys(r["reason_es"] for r in own)) or "La fila no generó ninguna área",
+                "que_hacer": " ".join(fixes) or _GENERAL_ADVICE,
             }
         )
     schema = {
@@ -284,13 +284,13 @@ def _summary(name: str, error: str | None, release: str, accepted: int, rejected
     ]
     if error:
         lines.append(("No se pudo leer", error))
-        lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo otra vez. "
-                      "Lo que se había aceptado antes sigue en pie.")))  # fmt: skip
+        lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo de nuevo. "
+                      "Lo que se había aceptado antes sigue vigente.")))  # fmt: skip
     elif rejected:
-        lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y deje otra vez el archivo completo con el "
-                      "mismo nombre.")))  # fmt: skip
+        lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y vuelva a dejar el archivo completo, "
+                      "con el mismo nombre.")))  # fmt: skip
     else:
-        lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, deje otra vez el archivo completo."))
+        lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, vuelva a dejar el archivo completo."))
     return lines
 
 

@@ -26,7 +26,7 @@ _NOTES = (
         "Deje el archivo en la carpeta de su institución dentro de la bandeja (inbox). La respuesta aparece al lado, con el "
         "mismo nombre y la terminación .respuesta.xlsx."
     ),
-    "Para corregir o actualizar, deje otra vez el archivo completo con el mismo nombre.",
+    "Para corregir o actualizar, vuelva a dejar el archivo completo con el mismo nombre.",
     "Fechas: año-mes-día. Superficies: hectáreas, con punto o coma decimal. Ubigeo: INEI, no RENIEC.",
 )
 
@@ -72,7 +72,7 @@ def _write_form(workbook: Any, sheet: Any, fields: Sequence[Field], places: dict
         "conditional": workbook.add_format({"bold": True, "bg_color": "#C6E0B4", "border": 1}),
         "optional": workbook.add_format({"bold": True, "bg_color": "#E2EFDA", "border": 1}),
     }
-    text = workbook.add_format({"num_format": "@"})  # so that a spreadsheet eats no leading zero of a ubigeo
+    text = workbook.add_format({"num_format": "@"})  # so that a spreadsheet keeps the leading zeros of a ubigeo
     sheet.freeze_panes(1, 1)
     for column, field in enumerate(fields):
         name = str(field.form_name)

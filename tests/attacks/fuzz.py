@@ -1,6 +1,6 @@
-"""`python -m tests.attacks.fuzz --minutes 60`: files of every format, disturbed, through the reader that files from outside go through.
+"""`python -m tests.attacks.fuzz --minutes 60`: corrupted files of every format, through the caged reader.
 
-Belongs here: making the files and judging what came of them. Does not: what a whole night does with them (test_night.py).
+Belongs here: generating the files and judging the results. Does not: what a whole night does with them (test_night.py).
 Each file is read, or refused with a reason; the reader is there for the next one, within its time, and nothing is asked of a server.
 """
 
@@ -98,7 +98,7 @@ def disturb(name: str, body: bytes, chance: random.Random) -> bytes:
 
 
 def case(seed: int, honest: dict[str, bytes]) -> tuple[str, str, str]:
-    """One file: its name, what came of it (`read`, an error's class, or `FINDING …`), and the words."""
+    """One file: its name, the result (`read`, an error's class, or `FINDING …`), and the words."""
     chance = random.Random(seed)
     name = FORMATS[seed % len(FORMATS)]
     body = disturb(name, honest[name], chance)

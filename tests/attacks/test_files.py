@@ -1,4 +1,4 @@
-"""Files made to read, reach, overwrite or stop what is not theirs, in the inbox of an honest institution. docs/security.md has the table."""
+"""Hostile files in an institution's inbox: what they try to read, reach, overwrite or stop (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 
 def disguises(outside: Outside) -> dict[str, str]:
-    """Contents by which GDAL, left to itself, opens something else."""
+    """Contents that would make GDAL, unrestricted, open something else."""
     vrt = "<OGRVRTDataSource><OGRVRTLayer name='{}'><SrcDataSource>{}</SrcDataSource><GeometryType>wkbPoint</GeometryType></OGRVRTLayer></OGRVRTDataSource>"
     csv, url = f"CSV:{outside.secret}", outside.url
     return {
@@ -130,7 +130,7 @@ def test_a_file_is_read_as_what_its_name_says_or_not_at_all(outside: Outside, su
 
 
 def test_the_reader_sees_no_file_no_setting_and_no_network(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even a reader that is broken into has nothing to take: asked from inside, by code that a file could never bring."""
+    """Even a compromised reader has access to nothing: tested from inside, by code that no file could contain."""
     if not bubblewrap("/tmp"):
         pytest.skip("bubblewrap is not installed")
     read("x.geojson", HONEST.encode())
@@ -342,10 +342,10 @@ def test_a_file_whose_name_here_changed_is_not_counted_twice(
     assert store.is_withdrawn("submissions.areas", "ong_tierra--mi-archivo.geojson")
 
 
-def test_a_delivery_that_stands_is_not_taken_for_another_of_a_similar_name(
+def test_a_current_delivery_is_not_taken_for_another_of_a_similar_name(
     inbox: Path, layers: dict[str, SourceLayer], quick_http: Http
 ) -> None:
-    """`mi-archivo.geojson` left its folder and stands; `Mi archivo.geojson` is another file."""
+    """`mi-archivo.geojson` left its folder and is still current; `Mi archivo.geojson` is another file."""
     folder = inbox / "ong_tierra"
     (folder / "honesto.geojson").rename(folder / "mi-archivo.geojson")
     refreshed(inbox, layers, quick_http)

@@ -66,7 +66,7 @@ def attacked(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPa
 
 
 def published(pipeline: Pipeline) -> tuple[str, int, int]:
-    """The release, the snapshots of submissions that stand, and those that could not be read."""
+    """The release, the current snapshots of submissions, and those that could not be read."""
     ((release,),) = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")
     ((read, failed),) = pipeline.query(
         "select count(snapshot_id), count(*) filter (where is_stale) from quality.source_status where source = 'submissions.areas'"
@@ -75,7 +75,7 @@ def published(pipeline: Pipeline) -> tuple[str, int, int]:
 
 
 def test_the_next_night_over_the_same_files_is_the_same_release(attacked: Attacked) -> None:
-    """What was refused is refused again, what was read is not read as new."""
+    """What was refused is refused again; what was read does not count as new."""
     first, second = attacked.nights
     assert first == second
     assert first[2] >= len(attacked.bad)
@@ -106,7 +106,7 @@ def test_each_bad_file_has_a_reason_and_nothing_of_the_machine_is_published(atta
         ]
 
 
-def test_answers_take_the_place_of_links_and_write_through_none(attacked: Attacked) -> None:
+def test_answers_replace_links_and_write_through_none(attacked: Attacked) -> None:
     assert attacked.theirs.read_text() == "not theirs"
     answered = 0
     for path in attacked.inbox.submissions().values():

@@ -1,4 +1,4 @@
-"""Somebody opens the published file to write, and dies: analysts go on seeing what was published, now and after the next release."""
+"""A process opens the published file for writing and dies: readers still see the release, and the next one."""
 
 from __future__ import annotations
 

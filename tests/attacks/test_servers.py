@@ -1,4 +1,4 @@
-"""Servers that never end, and bodies that two readers hold: nothing is waited for without end, nothing committed is lost."""
+"""Servers that never finish, and bodies with two readers: every wait is limited, nothing committed is lost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def serve() -> Iterator[Callable[[Serve], str]]:
 
 
 def drip(head: bytes, piece: bytes) -> Serve:
-    """A body of which something comes all the time, so that no read ever takes long."""
+    """A body that is sent in small pieces without end, so that no single read takes long."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -73,7 +73,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_body_that_drips_without_end_is_given_up(serve: Callable[[Serve], str], tmp_path: Path, kind: str) -> None:
+def test_a_slow_body_without_end_is_abandoned(serve: Callable[[Serve], str], tmp_path: Path, kind: str) -> None:
     url, client = serve(drip(*HEADS[kind])), impatient()
     began = time.monotonic()
     with pytest.raises(SourceError, match="not whole after"):
@@ -85,7 +85,7 @@ def test_a_body_that_drips_without_end_is_given_up(serve: Callable[[Serve], str]
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: a", b"HTTP/1.1 200 OK", b""])
-def test_headers_that_drip_without_end_are_given_up(serve: Callable[[Serve], str], head: bytes) -> None:
+def test_slow_headers_without_end_are_abandoned(serve: Callable[[Serve], str], head: bytes) -> None:
     url, began = serve(drip(head, b"a")), time.monotonic()
     with pytest.raises(SourceError, match="no answer from"):
         impatient().get("a.b", url)
@@ -102,7 +102,7 @@ def test_a_server_within_its_time_is_read_again_on_the_same_connection(serve: Ca
     assert [client.get("a.b", url).body for _ in range(2)] == [b"ok", b"ok"]
 
 
-def test_a_file_without_end_is_given_up(serve: Callable[[Serve], str], tmp_path: Path) -> None:
+def test_a_file_without_end_is_abandoned(serve: Callable[[Serve], str], tmp_path: Path) -> None:
     url = serve(drip(b"HTTP/1.0 200 OK\r\n\r\n", b"a" * (2 << 20)))
     with pytest.raises(SourceError, match=r"MiB|bytes|heavy"):
         Downloads(impatient(file_seconds=60, file_bytes=8 << 20)).read_file(

@@ -1,4 +1,4 @@
-"""Each benchmark runs to its end on tiny input through the command that people use; what it compares is the same. Nothing is timed.
+"""Each benchmark runs to its end on tiny input through its command; its comparisons agree. Nothing is timed.
 
 The whole nights of `nightly` are in tests/integration/test_command_line.py, which has a folder that the command filled.
 """

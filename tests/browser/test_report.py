@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, path: Path, width: int = 1280) -> tuple[Page, list[str]]:
-    """A page, and what it complained of or asked the network for."""
+    """A page, its console errors and its network requests."""
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, accept_downloads=True)
     page = context.new_page()
     said: list[str] = []
@@ -65,7 +65,7 @@ def report(good_night: Pipeline) -> Path:
     return good_night.data_dir / "report" / PAGE
 
 
-def test_it_opens_offline_without_a_complaint_on_desk_and_phone(browser: Browser, report: Path) -> None:
+def test_it_opens_offline_without_errors_on_desktop_and_phone(browser: Browser, report: Path) -> None:
     assert report.stat().st_size < 5_000_000
     for width in (1280, 390):
         page, said = opened(browser, report, width)
@@ -115,7 +115,7 @@ def test_the_language_changes_words_and_charts(browser: Browser, report: Path) -
     assert said == []
 
 
-def test_the_map_zooms_by_keyboard_and_tells_what_is_clicked(browser: Browser, report: Path) -> None:
+def test_the_map_zooms_by_keyboard_and_shows_what_is_clicked(browser: Browser, report: Path) -> None:
     page, said = opened(browser, report)
     drawn(page)
     canvas = page.locator("#chart-map canvas")
@@ -148,7 +148,7 @@ def test_every_chart_has_a_table_and_a_download(browser: Browser, report: Path, 
     assert sum(float(row["Neto"]) for row in rows) == pytest.approx(net)
 
 
-def test_it_reads_without_eyes(browser: Browser, report: Path) -> None:
+def test_it_is_accessible_to_screen_readers(browser: Browser, report: Path) -> None:
     """Names of controls, alternative texts, headings in order, contrast of text."""
     page, _ = opened(browser, report)
     drawn(page)

@@ -1,4 +1,4 @@
-"""The ladder of paging: each way alone brings every feature once, and pages follow the weight of what they bring."""
+"""Ways of paging: each one alone returns every feature once, and page sizes follow the size of the rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(
 
 
 def asked(servers: SandboxServers) -> list[dict[str, list[str]]]:
-    """Queries for features that came as GET, in order."""
+    """Queries for features that were received as GET, in order."""
     pages = [r.partition("?")[2] for r in servers.faults.requests if QUERY in r]
     return [q for q in map(parse_qs, pages) if "outFields" in q]
 
@@ -68,7 +68,7 @@ def test_each_way_alone_brings_every_feature_once(
     monkeypatch.setattr(arcgis, "paging_strategies", lambda _: [way])
     assert read(servers, layers[ECOSYSTEMS], alone).sort("OBJECTID").equals(rows.sort("OBJECTID"))
     assert alone.snapshot_id == whole.snapshot_id, (
-        "the same features are the same snapshot, whatever pages they came in"
+        "the same features are the same snapshot, whatever pages they were received in"
     )
     assert alone.parameters["paging"] == way.name
 
@@ -81,7 +81,7 @@ def test_each_way_alone_brings_every_feature_once(
         (("resultOffset", "resultRecordCount", "objectIds"), "quadrants"),
     ],
 )
-def test_a_server_that_refuses_one_way_is_asked_in_the_next(
+def test_a_server_that_refuses_one_way_is_queried_in_the_next(
     servers: SandboxServers, layers: dict[str, SourceLayer], draft: Draft, refused: tuple[str, ...], way: str
 ) -> None:
     servers.faults.by_path[QUERY] = refusing(*refused)

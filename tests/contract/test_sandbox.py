@@ -1,4 +1,4 @@
-"""The sandbox itself: a true partition, deterministic worlds, servers that speak as the real ones do."""
+"""The sandbox itself: a true partition, deterministic worlds, servers that answer like the real ones."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_file_host_speaks_range_and_etag(servers: SandboxServers) -> None:
     assert whole.headers["X-Sandbox"]
 
 
-def test_the_wfs_turns_axes_with_the_form_of_srs_name(servers: SandboxServers) -> None:
+def test_the_wfs_swaps_axes_with_the_form_of_srs_name(servers: SandboxServers) -> None:
     asked = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": WFS_TYPE, "count": 1, "outputFormat": "application/json"}  # fmt: skip
     url = servers.base_urls[INEI] + WFS_PATH
     short = requests.get(url, params=asked | {"srsName": "EPSG:4326"}, timeout=10).json()

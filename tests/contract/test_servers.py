@@ -1,4 +1,4 @@
-"""Clients against servers that have a bad day, over real HTTP."""
+"""Clients against servers that fail, over real HTTP."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_group_layer_is_no_layer(http: Http, layers: dict[str, SourceLayer]) -
     ],
     ids=["503", "429 with Retry-After", "truncated JSON", "empty body", "error 500 inside 200"],
 )
-def test_what_another_try_mends_is_tried_again(
+def test_what_a_retry_may_fix_is_retried(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer], bad: Response
 ) -> None:
     first_time_only(servers, PAGES, bad)
@@ -149,7 +149,7 @@ def test_what_another_try_mends_is_tried_again(
         (Response(b'{"features": [{"attributes": {"OBJECTID": 1}}], "spatialReference": {"wkid": 102100, "latestWkid": 3857}}'), WrongReference, "asked for EPSG:4326"),
     ],
 )  # fmt: skip
-def test_what_no_try_mends_is_final_and_asked_once(
+def test_what_no_retry_fixes_is_final_and_requested_once(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer],
     bad: Response, error: type[SourceError], words: str,
 ) -> None:  # fmt: skip
@@ -166,7 +166,7 @@ def test_what_no_try_mends_is_final_and_asked_once(
         (Response(b'{"features": [], "spatialReference": {"wkid": 4326}}'), EmptyAnswer, "never replaces a good snapshot"),
     ],
 )  # fmt: skip
-def test_what_another_way_of_asking_may_mend_is_asked_in_every_way(
+def test_what_another_form_of_query_may_fix_is_queried_in_every_form(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer],
     bad: Response, error: type[SourceError], words: str,
 ) -> None:  # fmt: skip
@@ -179,7 +179,7 @@ def test_what_another_way_of_asking_may_mend_is_asked_in_every_way(
     assert any(r.endswith("query?") for r in asked), "by POST"
 
 
-def test_a_server_that_stays_down_is_given_up_after_all_tries(
+def test_a_server_that_stays_down_is_abandoned_after_all_tries(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer]
 ) -> None:
     servers.faults.by_path["ServicioRecuperacion"] = lambda *_: PlainTextResponse("down", status_code=500)
@@ -215,7 +215,7 @@ def test_districts_come_whole_and_longitude_first(
     assert pl.concat(wfs.read_stored(layer.source, store, draft.parts)).equals(rows)
 
 
-def test_swapped_axes_of_a_wfs_are_turned(
+def test_swapped_axes_of_a_wfs_are_corrected(
     servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer]
 ) -> None:
     layer = layers["inei.districts"]
@@ -286,7 +286,7 @@ def test_a_web_page_in_place_of_a_file_is_refused(
         Downloads(http).read_file(layer.source, layer.url_for("2021"), store.draft(), None)
 
 
-def test_a_retry_waits_as_long_as_it_is_told(
+def test_a_retry_waits_as_long_as_the_server_says(
     servers: SandboxServers, layers: dict[str, SourceLayer], store: SnapshotStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []

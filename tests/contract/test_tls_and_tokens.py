@@ -1,4 +1,4 @@
-"""TLS stays verified unless somebody says otherwise aloud; tokens go to their own host and nowhere else."""
+"""TLS is verified unless a setting disables it explicitly; tokens are sent to their own host and nowhere else."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_extra_authority_of_the_host_is_enough(world: World, layer: SourceLay
     assert draft.tls_verified
 
 
-def test_an_opt_out_is_loud_and_marks_what_came_by_it(
+def test_an_opt_out_is_logged_and_marks_what_was_received_by_it(
     world: World, layer: SourceLayer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with TlsServer(Serfor(world)) as url, caplog.at_level(logging.WARNING):

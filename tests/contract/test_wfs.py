@@ -53,7 +53,7 @@ def always_the_first_page() -> Fault:
 def test_a_count_that_is_a_cap_ends_no_reading(
     servers: SandboxServers, layer: SourceLayer, draft: Draft, world: World
 ) -> None:
-    """MapServer says 500 where it hands out 500 a request, however many there are."""
+    """MapServer says 500 where it returns 500 per request, however many there are."""
     servers.faults.by_path["resultType=hits"] = lambda *_: xml(HITS.format(500))
     fetched = read(servers, layer, draft)
     assert fetched.rows == pl.read_parquet(world.layers / "districts.parquet").height
@@ -91,7 +91,7 @@ def test_a_server_that_ignores_the_start_is_noticed(servers: SandboxServers, lay
 def test_a_small_type_of_such_a_server_comes_whole(
     servers: SandboxServers, layers: dict[str, SourceLayer], draft: Draft
 ) -> None:
-    """Everything came with the first page; the second one repeats it and counts for nothing."""
+    """Everything was received with the first page; the second one repeats it and is ignored."""
     servers.faults.by_path["startIndex"] = always_the_first_page()
     fetched = read(servers, layers["inei.departments"], draft)
     assert fetched.rows == 25

@@ -163,7 +163,7 @@ def test_a_schedule_asks_for_the_years_and_sources_of_its_day(
     dg.validate_run_config(job, run.run_config)
 
 
-def test_core_and_marts_never_read_rows_that_the_protocol_holds_back() -> None:
+def test_core_and_marts_never_read_quarantined_rows() -> None:
     """Core and marts read `accepted.` of a table under a quarantining contract; quality compares with what was received."""
     models = load_models()
     guarded = {t for t, m in models.items() if m.about.contract and read_contract(m.about.contract).quarantines}

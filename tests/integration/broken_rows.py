@@ -36,7 +36,7 @@ class Broken:
     change: Callable[[Row], Row]
     also: tuple[str, ...] = ()
     times: int = 1
-    is_added: bool = field(default=False)  # the row stands beside the good one, which stays
+    is_added: bool = field(default=False)  # the row is added beside the good one, which is kept
 
     @property
     def expected(self) -> Counter[str]:

@@ -1,6 +1,6 @@
-"""Rows of the fault matrix: what a server (or a file) can do to us, and what must come of it.
+"""Rows of the fault matrix: what a server (or a file) can do wrong, and the required result.
 
-Belongs here: faults that turn a good answer of the sandbox into a bad one, and the list of rows. Does not: running
+Belongs here: faults that make a good answer of the sandbox bad, and the list of rows. Does not: running
 nights and judging them (test_fault_matrix.py). Faults that belong to single rows of data are in test_bad_input.py.
 """
 
@@ -24,8 +24,8 @@ from sandbox.catalogue import ANA, FAO, SERVICES, Service
 from sandbox.servers.app import Fault
 from sandbox.world import World
 
-STANDS = "stands"  # the source fails, its last good snapshot stands, the release names it as stale
-RECOVERS = "recovers"  # the client gets round it: the very snapshot of the good night, and nothing is stale
+STANDS = "stands"  # the source fails, its last good snapshot is kept, the release names it as stale
+RECOVERS = "recovers"  # the client works around it: the same snapshot as in the good night, and nothing is stale
 READS = "reads"  # other bytes with the same facts: a new snapshot, the same figures
 
 Damage = Callable[[World], None]
@@ -34,7 +34,7 @@ Change = Callable[[tuple[Service, ...]], tuple[Service, ...]]
 
 @dataclass(frozen=True)
 class Row:
-    """One way to misbehave. `words` stand in the message (STANDS) or in a request the client made (RECOVERS).
+    """One fault. `words` appear in the message (STANDS) or in a request of the client (RECOVERS).
 
     `faults` are by a piece of the path and query; `damage` changes the world that is served; `services` what the
     services say of themselves; `host` names a host that is answered elsewhere: by nobody, or with a bad certificate.
@@ -51,7 +51,7 @@ class Row:
     host: tuple[str, str] | None = None
 
     def touches(self, other: Row) -> bool:
-        """Whether the two cannot be told apart in one night."""
+        """Whether the two cannot be distinguished in one night."""
         same_part = self.partition == other.partition or None in (self.partition, other.partition)
         same_piece = any(a in b or b in a for a in self.faults for b in other.faults)
         return same_piece or (self.source == other.source and same_part)
@@ -77,7 +77,7 @@ def query(data: str) -> str:
 
 
 def replaced(data: str, make: Callable[[Service], Service]) -> Change:
-    """The services with the one that has this layer made anew."""
+    """The services, with the one that has this layer replaced."""
     path = service_of(data)[0].path
     return lambda services: tuple(make(s) if s.path == path else s for s in services)
 

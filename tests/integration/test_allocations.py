@@ -35,7 +35,7 @@ def layer(pipeline: Pipeline, query: str) -> dict[str, BaseGeometry]:
 
 @pytest.fixture(scope="module")
 def net(good_night: Pipeline) -> dict[str, BaseGeometry]:
-    """The ground of each area that no area of an earlier turn has taken, computed here."""
+    """The part of each area that no area of higher precedence covers, computed here."""
     rows = good_night.query(
         "select area_id, st_aswkb(geometry) from core.areas where geometry_kind = 'polygon' and not is_witness order by turn"
     )
@@ -178,15 +178,15 @@ def test_a_departments_net_hectares_are_those_of_an_independent_overlay(
     assert sum(hectares > 0 for hectares in reported.values()) > 15
 
 
-def test_forest_does_not_hide_the_rest(good_night: Pipeline) -> None:
-    """What the dialogue asked to see: the share of ground beside the share of what is degraded, family by family."""
+def test_ecosystem_families_other_than_forest_are_shown(good_night: Pipeline) -> None:
+    """As the dialogue requested: the share of area beside the share of degraded area, by family of ecosystems."""
     families = good_night.query(
         "select ecosystem_family, sum(net_ha), sum(share_of_net_pct), sum(share_of_degraded_pct)"
         " from marts.restoration_by_ecosystem where is_natural group by 1"
     )
     assert len(families) > 4
     assert {family for family, *_, degraded in families if degraded is None} <= {"inland_water"}, (
-        "SINIA tells no figure of waters"
+        "SINIA publishes no figure for waters"
     )
     assert any(family != "forest" and net > 0 for family, net, *_ in families)
 

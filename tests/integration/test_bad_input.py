@@ -48,7 +48,7 @@ def good_rows(world: World) -> Iterator[int]:
 
 
 def crosses_itself(ring: list[list[float]], first: int) -> bool:
-    """Whether exchanging two neighbouring corners makes the pen cross its own line."""
+    """Whether exchanging two neighbouring corners makes the ring cross itself."""
     turned = [*ring[:first], ring[first + 1], ring[first], *ring[first + 2 :]]
     return not shapely.Polygon(turned).is_valid
 
@@ -216,7 +216,7 @@ def test_an_answer_of_a_shape_nobody_foresaw_concerns_its_source_alone(bad: BadN
 
 
 def test_what_fails_does_not_stop_the_others(bad: BadNight) -> None:
-    """Of five sources with a fault four stand still; MINAM's areas, whose rows alone were bad, are taken."""
+    """Of five sources with a fault four keep their snapshot; MINAM's areas, where only rows were bad, are read."""
     stale = bad.pipeline.query("select stale_sources from meta.releases order by published_at")[-1][0]
     assert set(stale) == {
         "mef.budget_execution", "minam.recovery_points", "serfor.fragile_ecosystems", "serfor.restoration_areas",
@@ -254,7 +254,7 @@ def test_an_answer_that_is_not_whole_is_refused(make_pipeline: MakePipeline, own
 def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
     make_pipeline: MakePipeline, own_world: World, layers: dict[str, SourceLayer]
 ) -> None:
-    """Every source but the essential ones is silent from the first night on: their tables are empty, and it is said."""
+    """Every source but the essential ones fails from the first night on: their tables are empty and reported."""
     pipeline = make_pipeline(own_world)
     silent = {layer.source: layer for layer in layers.values() if not layer.is_essential and layer.kind != "inbox"}
     pieces = [urlsplit(layer.url_for("2024") if layer.url_from_year else layer.url).path for layer in silent.values()]
@@ -272,4 +272,6 @@ def test_sources_that_were_never_read_leave_empty_tables_and_a_release(
     assert pipeline.query("select count(*) from spending")[0][0] > 100
     pipeline.servers.faults.by_path.clear()
     assert pipeline.publish(), pipeline.errors()
-    assert pipeline.query("select count(*) > 0 from core.protected_areas") == [(True,)], "it comes when it comes"
+    assert pipeline.query("select count(*) > 0 from core.protected_areas") == [(True,)], (
+        "it is read once the source answers"
+    )

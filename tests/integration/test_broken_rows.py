@@ -14,7 +14,7 @@ from sandbox.world import World
 from tests.conftest import Pipeline, settings_for
 from tests.integration.broken_rows import KINDS, inject
 
-# alone in its record, drawn in its district, with nothing to complain of
+# alone in its record, inside its district, without any failed rule
 CLEAN = """
 select records.source_record_id
 from staging.std_initiatives as records
@@ -77,7 +77,7 @@ def test_every_row_rule_of_the_protocol_has_a_kind_that_breaks_it() -> None:
     assert rules - listed - guards == {rule for kind in KINDS for rule in kind.expected}
 
 
-def test_injected_caught_false_alarms(nights: tuple[Pipeline, Pipeline, dict[str, str]]) -> None:
+def test_every_injected_fault_is_caught_without_false_alarms(nights: tuple[Pipeline, Pipeline, dict[str, str]]) -> None:
     """The table: by intended rule, what was injected, what was caught, what else was called broken."""
     found, expected = more_failures(nights), Counter[str]()
     for kind in KINDS:

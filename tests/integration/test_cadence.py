@@ -1,4 +1,4 @@
-"""Which source is asked tonight, and which is overdue."""
+"""Which source is queried tonight, and which is overdue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def night(pipeline: Pipeline, years: list[int]) -> dg.ExecuteInProcessResult:
 
 
 def older(pipeline: Pipeline, days: int) -> None:
-    """As if every answer had come some days earlier."""
+    """As if every answer had been received some days earlier."""
     for ledger in (pipeline.data_dir / "snapshots").rglob("ledger.jsonl"):
         lines = [json.loads(line) for line in ledger.read_text().splitlines()]
         for line in lines:
@@ -79,7 +79,7 @@ def test_a_weekday_asks_daily_sources_and_those_that_are_due(make_pipeline: Make
     }
 
 
-def test_a_source_that_failed_is_asked_again_the_next_night(make_pipeline: MakePipeline, world: World) -> None:
+def test_a_source_that_failed_is_queried_again_the_next_night(make_pipeline: MakePipeline, world: World) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     store, layer = SnapshotStore(pipeline.data_dir / "snapshots"), all_layers()["sernanp.national_areas"]
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""Sources move: what changed is told, what did not is not recomputed, and any release can be made again."""
+"""Sources change: what changed is reported, what did not is not recomputed, and any release can be rebuilt."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def raise_accrued(world: World, year: int, amount: int) -> None:
     frame.with_columns(changed).drop("row").write_csv(path, quote_style="always")
 
 
-def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own_world: World) -> None:
+def test_a_closed_year_that_was_revised_is_reported(make_pipeline: MakePipeline, own_world: World) -> None:
     first = make_pipeline(own_world, after_a_good_night=True)
     assert first.query("select count(*) from marts.changes_since_last_release where change_kind = 'revised'") == [(0,)]
     raise_accrued(own_world, 2022, 125_000)
@@ -59,7 +59,7 @@ def test_a_closed_year_that_was_revised_is_told(make_pipeline: MakePipeline, own
     assert reconciled[0][0] > 0, "the revised year no longer equals the official total, and the report says so"
 
 
-def test_a_record_that_left_and_one_that_came_are_told(make_pipeline: MakePipeline, own_world: World) -> None:
+def test_a_removed_record_and_a_new_one_are_reported(make_pipeline: MakePipeline, own_world: World) -> None:
     first = make_pipeline(own_world, after_a_good_night=True)
     path = own_world.layers / "minam_polygons.parquet"
     frame = pl.read_parquet(path)
@@ -146,14 +146,14 @@ def two_releases(moved: Pipeline, tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path / "data", moved.servers, settings_for(tmp_path / "data", hosts))
 
 
-def test_any_release_is_made_again_from_its_snapshots_with_no_network(two_releases: Pipeline, tmp_path: Path) -> None:
+def test_any_release_is_rebuilt_from_its_snapshots_with_no_network(two_releases: Pipeline, tmp_path: Path) -> None:
     pipeline = two_releases
     published = digest(pipeline.published)
     releases = [r[0] for r in pipeline.query("select release_id from meta.releases order by published_at")]
     assert len(releases) == 2
     lake = pipeline.data_dir / "lake"
     for path in lake.rglob("*.parquet"):
-        path.unlink()  # raw is made again from the stored bodies
+        path.unlink()  # raw is rebuilt from the stored bodies
     for release in releases:
         received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
         assert received.differing_rows == {}

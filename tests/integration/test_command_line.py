@@ -1,4 +1,4 @@
-"""What a person sees who types `make run` or `make live`: real processes, their output and exit status."""
+"""`make run` and `make live`: real processes, their output and exit status."""
 
 from __future__ import annotations
 

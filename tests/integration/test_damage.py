@@ -1,4 +1,4 @@
-"""Damage, clocks and crowds: what a failing disk, a wrong clock or many readers do to the whole pipeline. Really done."""
+"""Damage, clocks and many readers: a failing disk, a wrong clock and twenty analysts, on the whole pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.integration.test_survival import contents, everything_holds
 
 
 def flip(path: Path, place: float = 0.5) -> None:
-    """Turn some bytes of a file around, as a failing disk does."""
+    """Flip some bytes of a file, as a failing disk does."""
     body = bytearray(path.read_bytes())
     middle = int(len(body) * place)
     for i in range(middle, min(middle + 64, len(body))):
@@ -35,7 +35,7 @@ def flip(path: Path, place: float = 0.5) -> None:
     path.write_bytes(bytes(body))
 
 
-def test_a_damaged_published_file_is_named_and_mended_from_the_last_release(
+def test_a_damaged_published_file_is_named_and_replaced_by_the_last_release(
     make_pipeline: MakePipeline, world: World
 ) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
@@ -60,7 +60,7 @@ def test_with_no_release_left_a_damaged_file_stops_the_run(make_pipeline: MakePi
         WarehouseFiles(pipeline.data_dir / "warehouse").repair()
 
 
-def test_a_half_written_lake_file_is_made_again_from_its_snapshot(make_pipeline: MakePipeline, world: World) -> None:
+def test_a_half_written_lake_file_is_rebuilt_from_its_snapshot(make_pipeline: MakePipeline, world: World) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     halves = sorted((pipeline.data_dir / "lake").rglob("*.parquet"))[::5]
     whole = {path: digest(path) for path in halves}
@@ -71,7 +71,7 @@ def test_a_half_written_lake_file_is_made_again_from_its_snapshot(make_pipeline:
     assert {path: digest(path) for path in halves} == whole
 
 
-def test_a_damaged_snapshot_is_fetched_again_and_meanwhile_its_rows_stand(
+def test_a_damaged_snapshot_is_fetched_again_and_meanwhile_its_rows_are_kept(
     make_pipeline: MakePipeline, world: World
 ) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
@@ -87,7 +87,7 @@ def test_a_damaged_snapshot_is_fetched_again_and_meanwhile_its_rows_stand(
     assert contents(pipeline.published) == before
 
 
-def test_with_snapshot_and_lake_damaged_and_the_server_down_the_snapshot_before_stands(
+def test_with_snapshot_and_lake_damaged_and_the_server_down_the_previous_snapshot_is_used(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
     pipeline = make_pipeline(own_world, after_a_good_night=True)
@@ -134,11 +134,11 @@ def test_torn_lines_of_ledgers_are_passed_over_and_damaged_manifests_written_aga
     assert pipeline.query("select count(*) from quality.source_status where is_stale") == [(0,)]
 
 
-# -- clocks and crowds --------------------------------------------------------------------------------
+# -- clocks and readers -------------------------------------------------------------------------------
 
 
 @pytest.mark.endurance
-def test_a_clock_that_goes_back_a_year_does_not_turn_the_order_of_releases(
+def test_a_clock_that_goes_back_a_year_does_not_reverse_the_order_of_releases(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
     pipeline = make_pipeline(own_world, after_a_good_night=True)
@@ -186,10 +186,10 @@ def ask(number):
         assert people > 0 and abs(allocated - net) < 1e-3, (people, allocated, net)
         count[number] += 1
         time.sleep(1)
-def tell(told):
-    print(told.exc_value, flush=True)
+def report(failed):
+    print(failed.exc_value, flush=True)
     stop.touch()
-threading.excepthook = tell
+threading.excepthook = report
 crowd = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
 [person.start() for person in crowd]
 [person.join() for person in crowd]

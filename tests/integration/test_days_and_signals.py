@@ -48,7 +48,7 @@ def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: P
 
 
 def test_a_day_of_the_sandbox_is_a_day_and_its_open_year_is_not_compared(world: World, tmp_path: Path) -> None:
-    """On day 8 the fiscal year 2026 has its first month: its money stands in a column of its own, and what is compared is equal to the sol."""
+    """On day 8 the fiscal year 2026 has its first month: it has its own column; the rest is equal to the sol."""
     data_dir = with_worlds(tmp_path / "data", world)
     later = pipeline(data_dir, "--sandbox", "--scale", str(SMALL), "--day", "8", COLUMNS="160")
     assert later.returncode == 0, later.stdout + later.stderr[-2000:]

@@ -152,7 +152,7 @@ def test_a_backup_is_taken_restored_and_runs_on(make_pipeline: MakePipeline, wor
 
 
 def everything_is_private(data: Path) -> bool:
-    """Nobody outside the service's group reads anything; what came as it came is not even for the group."""
+    """Nobody outside the service's group reads anything; files as received are not readable even for the group."""
     inside = [p for p in (data / "warehouse").rglob("*") if p.is_file()]
     assert {oct((data / name).stat().st_mode & 0o777) for name in ("snapshots", "lake")} == {"0o700"}
     return all(p.stat().st_mode & 0o007 == 0 for p in inside)
@@ -251,7 +251,7 @@ def test_the_doctor_finds_nothing_on_a_good_folder_and_names_what_is_wrong(
     (pipeline.data_dir / "ORIGIN").write_text("live\n")
     monkeypatch.setenv("RESTAURACION_WEBHOOK_URL_FILE", str(pipeline.data_dir / "nowhere"))
     wrong = {f.subject: f for f in examine(pipeline.settings) if f.is_good is False}
-    assert set(wrong) >= {"published file", "rights", "origin", "who is told", "geoservidorperu.minam.gob.pe"}
+    assert set(wrong) >= {"published file", "rights", "origin", "notifications", "geoservidorperu.minam.gob.pe"}
     assert "HTTP 503" in wrong["geoservidorperu.minam.gob.pe"].reported
     assert all(f.todo for f in wrong.values())
 
@@ -265,4 +265,4 @@ def test_the_doctor_s_command_ends_with_a_verdict(good_night: Pipeline) -> None:
         [sys.executable, "-m", "pipelines.cli.doctor", "--offline"], cwd=ROOT, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Nothing to mend" in done.stdout
+    assert "Nothing to fix" in done.stdout

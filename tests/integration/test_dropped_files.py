@@ -1,4 +1,4 @@
-"""A file left in place of a server: for one year, as good as a downloaded one, until the server has news or it is taken away."""
+"""A file dropped in place of a server: used for one year until the server has something new or the file is removed."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Desk:
     def ask(self, year: str = "2025") -> Refreshed:
         return self.extraction.refresh(BUDGET, year)
 
-    def stands(self, year: str = "2025") -> Manifest:
+    def current(self, year: str = "2025") -> Manifest:
         now = self.store.current(BUDGET.source, year)
         assert now
         return now
 
     def answer_with(self, status: int | None) -> None:
-        """What the server does from now on; each condition it was asked with, and its answer, is remembered."""
+        """What the server does from now on; the condition of each request and its answer are recorded."""
 
         def heard(request: Request, response: Response) -> Response:
             answer = Response(status_code=status) if status else response
@@ -107,28 +107,32 @@ def test_a_file_serves_until_the_server_has_news_and_goes_when_it_is_taken_away(
     path = leave(desk.folder / "por correo.csv", revised(file_of(desk.world, "2025"), "1"))
     received = desk.ask()
     assert (received.is_new, received.error) == (True, None)
-    assert desk.stands().parameters["dropped"] == path.name
-    assert (desk.stands().etag, desk.stands().columns) == (None, first.columns)
-    assert desk.asked[-1] == (first.etag, 304), "the server is asked by its own last answer"
+    assert desk.current().parameters["dropped"] == path.name
+    assert (desk.current().etag, desk.current().columns) == (None, first.columns)
+    assert desk.asked[-1] == (first.etag, 304), "the server is queried with the etag of its own last answer"
 
     since = last_good_at(desk.store, BUDGET.source, "2025")
     desk.answer_with(503)
     assert desk.ask().error is None, "the file serves"
-    assert desk.stands().is_dropped
+    assert desk.current().is_dropped
     assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome != "failed"
-    assert last_good_at(desk.store, BUDGET.source, "2025") == since, "a file grows old while its server is silent"
-    assert desk.extraction.refresh_all([(BUDGET, "2025")], "due")[0].is_asked, "it is asked every night"
+    assert last_good_at(desk.store, BUDGET.source, "2025") == since, (
+        "a file becomes older while its server does not answer"
+    )
+    assert desk.extraction.refresh_all([(BUDGET, "2025")], "due")[0].is_asked, "it is queried every night"
 
     path.unlink()
     gone = desk.ask()
     assert gone.error is not None
-    assert gone.manifest == desk.stands() == first, "the server's last answer stands though the server is silent"
+    assert gone.manifest == desk.current() == first, (
+        "the server's last answer is used though the server does not answer"
+    )
     assert [a.outcome for a in desk.store.attempts(BUDGET.source, "2025")][-2:] == ["withdrawn", "failed"]
     assert is_due(desk.store, BUDGET, "2025", dt.datetime.now(dt.UTC))
 
     leave(path, revised(file_of(desk.world, "2025"), "1"))
     assert desk.ask().error is None
-    assert desk.stands().is_dropped, "left again, it serves again"
+    assert desk.current().is_dropped, "dropped again, it is used again"
 
     desk.answer_with(None)
     leave(file_of(desk.world, "2025"), revised(file_of(desk.world, "2025"), "2"))
@@ -136,29 +140,29 @@ def test_a_file_serves_until_the_server_has_news_and_goes_when_it_is_taken_away(
     assert news
     assert not news.is_dropped
     assert news.snapshot_id != first.snapshot_id
-    assert desk.ask().manifest == news == desk.stands(), "the file lies there still and is not read again"
+    assert desk.ask().manifest == news == desk.current(), "the file is still there and is not read again"
 
     leave(path, revised(file_of(desk.world, "2025"), "3"))
-    assert desk.ask().manifest == desk.stands()
-    assert desk.stands().is_dropped, "another content is another file"
+    assert desk.ask().manifest == desk.current()
+    assert desk.current().is_dropped, "different content is a different file"
     (desk.folder / "retirar").mkdir()
     path.rename(desk.folder / "retirar" / path.name)
-    assert desk.ask().manifest == desk.stands() == news
+    assert desk.ask().manifest == desk.current() == news
     assert desk.asked[-1] == (news.etag, 304)
 
 
-def test_a_server_that_publishes_the_very_file_takes_its_place(desk: Desk) -> None:
+def test_a_server_that_publishes_the_very_file_replaces_it(desk: Desk) -> None:
     desk.ask()
     path = leave(desk.folder / "2025.csv", revised(file_of(desk.world, "2025"), "1"))
-    assert desk.ask().manifest == desk.stands()
-    assert desk.stands().is_dropped
+    assert desk.ask().manifest == desk.current()
+    assert desk.current().is_dropped
     shutil.copy(path, file_of(desk.world, "2025"))
     assert desk.ask().error is None
-    assert not desk.stands().is_dropped
+    assert not desk.current().is_dropped
     path.unlink()
     desk.answer_with(503)
     desk.ask()
-    assert not desk.stands().is_dropped, "taking the file away takes nothing from the server"
+    assert not desk.current().is_dropped, "removing the file does not affect the server's snapshot"
 
 
 def test_a_dropped_file_has_its_sums_and_row_numbers(desk: Desk) -> None:
@@ -179,10 +183,10 @@ def test_a_file_of_another_year_is_refused_and_concerns_its_year_alone(desk: Des
     leave(desk.folder / "2025" / "equivocado.csv", revised(file_of(desk.world, "2024"), "1"))
     received = {r.partition: r for r in desk.extraction.refresh_all([(BUDGET, "2024"), (BUDGET, "2025")])}
     assert isinstance(received["2025"].error, WrongPartition)
-    assert received["2025"].manifest is not None, "the server's answer stands"
+    assert received["2025"].manifest is not None, "the server's answer is used"
     assert not received["2025"].manifest.is_dropped
     assert received["2024"].error is None
-    assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome == "new", "what stands is of tonight"
+    assert desk.store.attempts(BUDGET.source, "2025")[-1].outcome == "new", "the current snapshot is of tonight"
 
 
 def test_a_file_of_no_year_fails_once_and_names_the_folder_to_put_it_into(desk: Desk) -> None:
@@ -197,7 +201,7 @@ def test_a_file_of_no_year_fails_once_and_names_the_folder_to_put_it_into(desk: 
     assert all(r.manifest and not r.manifest.is_dropped for r in received if not r.error)
 
 
-def test_a_year_is_told_by_folder_then_first_record_then_name(desk: Desk) -> None:
+def test_a_year_is_determined_by_folder_then_first_record_then_name(desk: Desk) -> None:
     dropped, frame = desk.extraction.dropped, pl.read_csv(file_of(desk.world, "2025"), infer_schema=False)
     for name, kept in (
         ("2021/gasto 2022.csv", frame),
@@ -235,7 +239,7 @@ def test_a_workbook_for_a_small_csv_source_keeps_its_row_numbers(desk: Desk, lay
 
 
 def test_a_file_of_a_source_in_parts_lies_in_the_folder_of_its_part(desk: Desk, layers: dict[str, SourceLayer]) -> None:
-    """Where the service is silent and its parts cannot be asked for, the part of the file is read and the others stand."""
+    """Where the service does not answer, the part of the file is read and the others are kept."""
     layer = layers["minam.degradation"]
     first = {r.partition: r.manifest for r in desk.extraction.refresh_all([(layer, None)])}
     year, *others = [part for part in first if part]
@@ -276,7 +280,7 @@ def test_a_file_that_may_not_be_read_concerns_its_source_alone(desk: Desk, monke
 
 
 def test_a_year_by_mail_beside_the_years_of_the_server(good_night: Pipeline, world: World, tmp_path: Path) -> None:
-    """The server has no 2026 yet; the run asks for 2025 alone, and the file is read, and withdrawn, all the same."""
+    """The server has no 2026 yet; the run reads 2025 alone, and the file is still read, and withdrawn."""
     shutil.copytree(good_night.data_dir, tmp_path / "data", symlinks=True)
     frame = pl.read_csv(file_of(world, "2025"), infer_schema=False).with_columns(ANO_EJE=pl.lit("2026"))
     path = leave(tmp_path / "data" / "inbox" / "fuentes" / BUDGET.source / "presupuesto.csv", frame)

@@ -1,4 +1,4 @@
-"""What people take away: every export opened by a reader that is not ours, and held against the warehouse."""
+"""Exports: each one opened by an independent reader, and compared with the warehouse."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def ferm_features(pipeline: Pipeline) -> list[dict[str, Any]]:
     return found
 
 
-def test_ferm_gets_each_net_hectare_once_and_the_rest_is_told_with_its_reason(good_night: Pipeline) -> None:
+def test_ferm_gets_each_net_hectare_once_and_the_rest_is_listed_with_its_reason(good_night: Pipeline) -> None:
     sent = sum(f["properties"]["area"] for f in ferm_features(good_night))
     with (exports(good_night, "ferm") / LEFT_OUT).open() as file:
         left = list(csv.DictReader(file))
@@ -401,7 +401,7 @@ def test_catalogues_read_the_record(good_night: Pipeline) -> None:
         assert (good_night.data_dir / way["dcat:downloadURL"]).exists(), way
 
 
-def test_the_dictionary_page_tells_every_column(good_night: Pipeline) -> None:
+def test_the_dictionary_page_describes_every_column(good_night: Pipeline) -> None:
     page = html.fromstring((exports(good_night, "dictionary") / "index.html").read_text())
     stated = {
         (article.get("id"), row.findtext("td/code"))
@@ -412,7 +412,7 @@ def test_the_dictionary_page_tells_every_column(good_night: Pipeline) -> None:
     assert page.find(".//svg") is not None
 
 
-def test_every_reference_that_the_dictionary_tells_holds(good_night: Pipeline) -> None:
+def test_every_reference_in_the_dictionary_is_valid(good_night: Pipeline) -> None:
     stated = good_night.query(
         "select table_name, column_name, references_column from meta.columns where references_column is not null"
     )
@@ -432,7 +432,7 @@ GUIDE = re.findall(
 
 
 @pytest.mark.parametrize(("number", "blocks"), GUIDE, ids=[number for number, _ in GUIDE])
-def test_the_guide_s_answer(good_night: Pipeline, number: str, blocks: str) -> None:
+def test_each_query_of_the_guide_gives_its_answer(good_night: Pipeline, number: str, blocks: str) -> None:
     for query in re.findall(r"```sql\n(.*?)```", blocks, re.DOTALL):
         assert good_night.query(query), f"question {number} has no answer"
 

@@ -1,4 +1,4 @@
-"""The fault matrix: servers that misbehave over real HTTP, one full night each for as many as do not touch.
+"""The fault matrix: faulty servers over real HTTP, one full night for each group of independent faults.
 
 For each row: the run's outcome, the message, and proof that the last good snapshot and the published figures stood.
 A row of data that is wrong by itself (an unknown domain code, one geometry with swapped axes) is in test_bad_input.py.
@@ -129,7 +129,7 @@ def test_a_source_that_fails_keeps_its_last_good_snapshot(
     assert row.words in failures
     assert not row.faults or night.acted[row.name], "the fault was met"
     before = SnapshotStore(good_night.data_dir / "snapshots").current(row.source, row.partition)
-    assert night.snapshot(row) == before, "the last good snapshot stands"
+    assert night.snapshot(row) == before, "the last good snapshot is kept"
     state = night.pipeline.query(
         "select is_stale, last_error, last_good_at < last_failed_at from quality.source_status"
         " where source = ? and coalesce(partition, '') = ?", row.source, row.partition or "",
@@ -145,7 +145,7 @@ def test_a_source_that_fails_keeps_its_last_good_snapshot(
 
 
 @pytest.mark.parametrize("row", RECOVERING, ids=named(RECOVERING))
-def test_a_server_s_habit_is_got_round(row: Row, night_of: Callable[[Row], Night], good_night: Pipeline) -> None:
+def test_a_server_s_defect_is_worked_around(row: Row, night_of: Callable[[Row], Night], good_night: Pipeline) -> None:
     night = night_of(row)
     assert night.is_published, night.pipeline.errors()
     assert not row.faults or night.acted[row.name], "the fault was met"
@@ -154,7 +154,9 @@ def test_a_server_s_habit_is_got_round(row: Row, night_of: Callable[[Row], Night
     before = SnapshotStore(good_night.data_dir / "snapshots")
     for partition in before.partitions(row.source) or [None]:
         after = SnapshotStore(night.pipeline.data_dir / "snapshots").current(row.source, partition)
-        assert after == before.current(row.source, partition), "the same features came, so it is the same snapshot"
+        assert after == before.current(row.source, partition), (
+            "the same features were received, so it is the same snapshot"
+        )
     state = night.pipeline.query("select bool_or(is_stale) from quality.source_status where source = ?", row.source)
     assert state == [(False,)]
 

@@ -1,4 +1,4 @@
-"""Sending to FERM: over real HTTP to its twin, never twice, never unasked."""
+"""Sending to FERM: over real HTTP to a simulated server, never twice, never without being requested."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_dry_run_sends_nothing_and_a_push_sends_each_initiative_once(
         assert registry.registry.projects[entry["ferm_id"]] == sent[initiative]
 
 
-def test_what_changed_after_it_was_sent_is_told_and_not_sent_again(
+def test_what_changed_after_it_was_sent_is_reported_and_not_sent_again(
     folder: Path, http: Http, registry: SandboxServers
 ) -> None:
     push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
@@ -120,7 +120,7 @@ def test_the_key_follows_no_redirect(folder: Path, http: Http, registry: Sandbox
     assert all("elsewhere" not in address for address in registry.faults.requests)
 
 
-def test_a_torn_line_of_the_book_is_passed_over_and_nothing_goes_twice(
+def test_a_torn_line_of_the_log_is_skipped_and_nothing_is_sent_twice(
     folder: Path, http: Http, registry: SandboxServers
 ) -> None:
     push(folder, SentLog(folder / BOOK), http, SANDBOX_KEY, is_dry_run=False)
@@ -137,7 +137,7 @@ def test_an_answer_without_an_id_counts_as_unsure(folder: Path, http: Http, regi
     assert "no id" in str(done.stopped)
 
 
-def test_the_job_is_a_dry_run_unless_told_and_the_night_never_starts_it(
+def test_the_job_is_a_dry_run_by_default_and_the_nightly_job_never_starts_it(
     good_night: Pipeline, registry: SandboxServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert good_night.last is not None

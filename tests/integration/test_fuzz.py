@@ -1,4 +1,4 @@
-"""Anything at all in place of a register, a contract, a submission or an answer: an error that is named, and what stood still stands.
+"""Random content in place of a register, contract, submission or answer: a named error, and current data are kept.
 
 FUZZ=5000 for a long look (docs/reliability.md says what was run and found); a short one here.
 """

@@ -1,4 +1,4 @@
-"""What was known when: any day can be asked again, and a figure that moved is explained row by row."""
+"""Row history: any past day can be queried, and a figure that changed is explained row by row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def two_releases(make_pipeline: MakePipeline, own_world: World) -> tuple[Pipelin
     """A night, and one four weeks later in which a record was withdrawn, one was revised and a polygon moved away."""
     night = make_pipeline(own_world, after_a_good_night=True)
     before = {name: rows(night, f"select {columns} from {table}") for name, (table, columns) in ASKED.items()}
-    with night.rewritten() as con:  # the first release is made four weeks older than it is
+    with night.rewritten() as con:  # the first release is dated four weeks earlier
         con.execute("update meta.releases set published_at = published_at - interval 28 days")
         con.execute("update history.row_versions set valid_from = valid_from - interval 28 days")
     path = own_world.layers / "minam_polygons.parquet"

@@ -1,4 +1,4 @@
-"""What goes and what stays."""
+"""What is removed and what is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.test_survival import everything_holds
 
 
 def aged(pipeline: Pipeline, days: int) -> None:
-    """Every manifest as if it had come some days earlier."""
+    """Every manifest as if it had been received some days earlier."""
     for path in (pipeline.data_dir / "snapshots").rglob("*.json"):
         reported = json.loads(path.read_text())
         reported["fetched_at"] = (
@@ -50,8 +50,11 @@ def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeli
     whole = releases[0].read_bytes()
     releases[0].write_bytes(whole[:4000])
     said = list(housekeep(pipeline.settings, is_dry_run=False))
-    assert [line.split(":")[0].partition(",")[0] for line in said] == ["DAMAGED release", "no snapshot goes this time"]
-    assert files_of(pipeline.data_dir / "snapshots") == before, "nobody knows what a damaged release needs"
+    assert [line.split(":")[0].partition(",")[0] for line in said] == [
+        "DAMAGED release",
+        "no snapshot is removed this time",
+    ]
+    assert files_of(pipeline.data_dir / "snapshots") == before, "the snapshots of a damaged release are unknown"
     releases[0].unlink()
     said = list(housekeep(pipeline.settings))
     assert len([line for line in said if line.startswith("snapshot ferm")]) == 1, said
@@ -66,7 +69,9 @@ def test_old_snapshots_go_and_what_releases_need_stays(make_pipeline: MakePipeli
     assert pipeline.publish(), pipeline.errors()
 
 
-def test_leavings_go_and_damage_is_named_and_mended_at_the_next_run(make_pipeline: MakePipeline, world: World) -> None:
+def test_leftover_files_are_removed_and_damage_is_named_and_repaired_at_the_next_run(
+    make_pipeline: MakePipeline, world: World
+) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     old, young = pipeline.data_dir / "snapshots" / "blobs" / "a.part", pipeline.data_dir / "lake" / "b.part"
     for path in (old, young):

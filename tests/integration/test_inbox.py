@@ -1,4 +1,4 @@
-"""Submissions: every format arrives, every row is accepted or told what to mend, and the sensor waits for whole files."""
+"""Submissions: every format is read, every row is accepted or says what to fix, the sensor waits for complete files."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_each_submission_has_an_answer_beside_it(pipeline: Pipeline) -> None:
         assert answer_path(path).exists(), path
 
 
-def test_rejected_rows_are_told_what_to_mend_in_spanish(pipeline: Pipeline) -> None:
+def test_rejected_rows_have_instructions_in_spanish(pipeline: Pipeline) -> None:
     answer = answer_path(pipeline.data_dir / "inbox" / "ong_tierra" / "plantaciones.csv")
     header, *rows = cells(answer, "Por corregir")
     by_row = {row[1]: dict(zip(header, row, strict=True)) for row in rows}
@@ -127,7 +127,7 @@ def test_an_answer_that_would_say_the_same_is_not_written_again(pipeline: Pipeli
     assert len(Inbox(pipeline.data_dir / "inbox").submissions()) == 7, "an answer is no submission"
 
 
-def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: Pipeline) -> None:
+def test_a_corrected_file_of_the_same_name_replaces_the_first(pipeline: Pipeline) -> None:
     path = pipeline.data_dir / "inbox" / "ong_tierra" / "plantaciones.csv"
     frame = pl.read_csv(path, separator=";", encoding="windows-1252", infer_schema=False)
     frame = frame.with_columns(estado=pl.lit("En ejecución"))
@@ -143,7 +143,7 @@ def test_a_mended_file_of_the_same_name_takes_the_place_of_the_first(pipeline: P
 
 
 def test_a_file_dropped_for_a_source_serves_while_its_server_fails(pipeline: Pipeline, world: World) -> None:
-    """SERFOR's submodule has no public address yet: its door takes files."""
+    """SERFOR's submodule has no public address yet: its files are dropped in the inbox."""
     layer = "serfor.restoration_areas"
     before = pipeline.query("select count(*), sum(geometry_ha) from core.areas where source = 'serfor'")
     folder = pipeline.data_dir / "inbox" / "fuentes" / layer
@@ -160,7 +160,7 @@ def test_a_file_dropped_for_a_source_serves_while_its_server_fails(pipeline: Pip
         assert store.current(layer).parameters["dropped"] == "sniffs.gpkg"  # type: ignore[union-attr]
         shutil.rmtree(folder)
         pipeline.run([f"raw_{layer.replace('.', '__')}"])
-        assert store.current(layer) == store.of_server(layer), "taken away, the server's last answer stands"
+        assert store.current(layer) == store.of_server(layer), "removed, the server's last answer is used"
     finally:
         pipeline.servers.faults.by_path.clear()
         shutil.rmtree(folder, ignore_errors=True)
@@ -270,7 +270,7 @@ def test_what_a_run_has_read_is_asked_for_by_no_sensor(pipeline: Pipeline) -> No
     assert not first.run_requests
     assert not look(sensor, first.cursor).run_requests
     (folder / "agroforestal_sac" / "sistemas.geojson").touch()
-    assert look(sensor, look(sensor, first.cursor).cursor).run_requests, "what came since is noticed"
+    assert look(sensor, look(sensor, first.cursor).cursor).run_requests, "what arrived since is noticed"
 
 
 def test_a_change_of_one_institution_among_thirty_is_noticed_whichever_it_is(inbox_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who is told what, once: real webhook, real mail server, real runs."""
+"""Notifications, each sent once: real webhook, real mail server, real runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.responses import Response
 from pipelines.definitions import build_definitions
 from pipelines.jobs import year_range_tags
 from pipelines.operations.digest import digest
-from pipelines.operations.incidents import BOOK, IncidentLog, after_run
+from pipelines.operations.incidents import LOG_FILE, IncidentLog, after_run
 from resources.notifications import Message, Notifier
 from resources.secrets import secret
 from restoration.sources.register import all_layers
@@ -81,7 +81,7 @@ def night(
         return after_run(instance, run, pipeline.data_dir, all_layers(), notifier)
 
 
-def test_an_incident_is_told_once_when_it_begins_and_once_when_it_ends(
+def test_an_incident_is_reported_once_when_it_begins_and_once_when_it_ends(
     make_pipeline: MakePipeline, world: World, hook: tuple[str, list[dict[str, str]]], mail: tuple[str, Letters]
 ) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
@@ -90,11 +90,11 @@ def test_an_incident_is_told_once_when_it_begins_and_once_when_it_ends(
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=503)
     reported = night(pipeline, notifier)
     assert reported is not None
-    for said in ("ferm.initiatives", "HTTP 503", "pasajero", "se usa su copia del", "se vuelve a pedir cada noche"):
+    for said in ("ferm.initiatives", "HTTP 503", "transitorio", "se usa su copia del", "se vuelve a pedir cada noche"):
         assert said in reported.text, reported.text
     pipeline.servers.faults.by_path["ferm"] = lambda request, response: Response(status_code=404)
     assert night(pipeline, notifier) is None, (
-        "the same source, though for another reason: the same incident is not told again"
+        "the same source, though for another reason: the same incident is not reported again"
     )
     pipeline.servers.faults.by_path.clear()
     repaired = night(pipeline, notifier)
@@ -105,7 +105,7 @@ def test_an_incident_is_told_once_when_it_begins_and_once_when_it_ends(
     assert "datos@ministerio.gob.pe" in mail[1].envelopes[0]
 
 
-def test_a_failed_run_says_what_stands_and_what_to_do(make_pipeline: MakePipeline, own_world: World) -> None:
+def test_a_failed_run_says_what_is_published_and_what_to_do(make_pipeline: MakePipeline, own_world: World) -> None:
     pipeline = make_pipeline(own_world, after_a_good_night=True)
     path = own_world.files / "2024-Gasto-Devengado.csv"
     path.write_text(path.read_text().replace('"MONTO_PIM"', '"MONTO_OTRO"', 1))
@@ -114,7 +114,7 @@ def test_a_failed_run_says_what_stands_and_what_to_do(make_pipeline: MakePipelin
     assert reported is not None
     assert "nothing was begun" in reported.text
     assert "sigue intacta" in reported.text
-    assert "Libere disco" in reported.text
+    assert "Libere espacio en disco" in reported.text
     assert "permanente" in reported.text
     object.__setattr__(pipeline.settings, "min_free_mb", 0)
     after = night(pipeline, Notifier())
@@ -123,7 +123,7 @@ def test_a_failed_run_says_what_stands_and_what_to_do(make_pipeline: MakePipelin
     assert "Terminó" in after.text
 
 
-def test_what_cannot_be_told_stops_nothing_and_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_cannot_be_sent_stops_nothing_and_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     notifier = Notifier(
         webhook_url=f"http://127.0.0.1:{port}/services/very-secret", smtp_url=f"smtp://user:very-secret@127.0.0.1:{port}", mail_to=("a@b.pe",)
@@ -133,8 +133,8 @@ def test_what_cannot_be_told_stops_nothing_and_tells_no_secret(caplog: pytest.Lo
     assert "very-secret" not in caplog.text + repr(problems) + repr(notifier)
 
 
-def test_a_torn_book_is_told_again_rather_than_lost(tmp_path: Path) -> None:
-    (tmp_path / BOOK).write_text('[{"key": "source:a", "wh')
+def test_a_torn_log_of_incidents_is_reported_again_rather_than_lost(tmp_path: Path) -> None:
+    (tmp_path / LOG_FILE).write_text('[{"key": "source:a", "wh')
     assert IncidentLog(tmp_path).open() == {}
 
 
@@ -146,7 +146,7 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_the_digest_says_what_is_published_and_what_is_open(good_night: Pipeline, tmp_path: Path) -> None:
-    (tmp_path / BOOK).write_text(
+    (tmp_path / LOG_FILE).write_text(
         json.dumps([{"key": "source:x", "what": "La fuente x no se pudo leer", "since": "2026-11-01", "is_permanent": True, "stands": "su copia", "todo": "mirar"}])
     )  # fmt: skip
     message = digest(good_night.published, tmp_path)
@@ -169,7 +169,7 @@ def test_the_digest_job_sends_it(
     assert "To: a@b.pe, c@d.pe" in mail[1].envelopes[0]
 
 
-def test_a_blocked_first_run_tells_the_check_its_rows_and_no_page_that_is_not_there(
+def test_a_blocked_first_run_reports_the_check_its_rows_and_no_missing_page(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
     path = own_world.files / "2024-Gasto-Devengado.csv"  # every amount of a year ten times too large

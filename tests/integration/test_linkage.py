@@ -14,7 +14,7 @@ from tests.conftest import MakePipeline, Pipeline
 
 
 def fill_in(folder: Path, key: tuple[str, str], decision: str) -> None:
-    """What a person does in a spreadsheet."""
+    """The edits of a person in a spreadsheet."""
     path = folder / TO_REVIEW
     asked = pl.read_csv(path, infer_schema=False)
     line = pl.DataFrame(
@@ -29,7 +29,9 @@ def initiative_of(pipeline: Pipeline, *records: str) -> list[str]:
     return [found[record] for record in records]
 
 
-def test_a_person_is_obeyed_for_ever_and_every_change_of_id_is_told(make_pipeline: MakePipeline, world: World) -> None:
+def test_a_decision_of_a_person_is_kept_and_every_change_of_id_is_recorded(
+    make_pipeline: MakePipeline, world: World
+) -> None:
     night = make_pipeline(world, after_a_good_night=True)
     linked = night.query(
         "select record_key_a, record_key_b from core.record_links where outcome = 'linked' and decided_by = 'model'"
@@ -61,12 +63,14 @@ def test_a_person_is_obeyed_for_ever_and_every_change_of_id_is_told(make_pipelin
     for path in (folder / TO_REVIEW, folder / DECISIONS):
         path.unlink()
     assert night.publish(), night.errors()
-    assert initiative_of(night, *linked, alone) == after, "the files are a door; the memory is the warehouse"
+    assert initiative_of(night, *linked, alone) == after, (
+        "the files are only input; the decisions are kept in the warehouse"
+    )
     assert pl.read_csv(folder / DECISIONS).height == 2
 
 
 def test_every_hectare_is_where_it_was_before_linking(good_night: Pipeline) -> None:
-    """Linking moves names, never ground: net hectares are those of the union, whoever owns them."""
+    """Linking changes ids, never area: net hectares are those of the union, whichever initiative they belong to."""
     areas, initiatives = good_night.query(
         "select (select sum(net_ha::decimal(38,12)) from core.areas), (select sum(net_ha::decimal(38,12)) from core.initiatives)"
     )[0]

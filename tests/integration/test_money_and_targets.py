@@ -1,4 +1,4 @@
-"""Soles tied to ground once, classes of spending, targets year by year, and what adding targets would claim."""
+"""Soles linked to hectares once, classes of spending, targets by year, and what adding targets would claim."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import MakePipeline, Pipeline
 from tests.integration.test_allocations import equal_area
 
 
-def test_names_mislead_and_the_rules_do_not(good_night: Pipeline) -> None:
+def test_classification_follows_the_rules_and_not_the_names(good_night: Pipeline) -> None:
     """Product 3000384 says recovered areas; its activity is patrol."""
     classes = good_night.query(
         "select distinct restoration_class, restoration_confidence from core.spending where product_code = '3000384' and activity_code = '5005177'"
@@ -33,13 +33,13 @@ def test_names_mislead_and_the_rules_do_not(good_night: Pipeline) -> None:
     assert linked == [("direct",)]
 
 
-def test_a_generic_code_pays_nobody(good_night: Pipeline) -> None:
+def test_a_generic_code_is_linked_to_no_initiative(good_night: Pipeline) -> None:
     assert good_night.query("select count(*) from core.initiative_spending where cui in ('2001621', '2000634')") == [
         (0,)
     ]
 
 
-def test_the_overlooked_programmes_stand_beside_the_others(good_night: Pipeline) -> None:
+def test_the_overlooked_programmes_are_listed_beside_the_others(good_night: Pipeline) -> None:
     linked = dict(
         good_night.query(
             "select programme_code, sum(accrued_pen - unlinked_pen) from marts.spending_linkage group by 1"
@@ -180,7 +180,7 @@ def test_costs_of_each_dimension_rest_on_the_same_initiatives(good_night: Pipeli
     }, "what is not finished is shown apart"
 
 
-def test_change_is_told_by_those_that_measured_twice() -> None:
+def test_change_is_computed_from_those_that_measured_twice() -> None:
     con = connect()
     con.execute("create schema core")
     con.execute(

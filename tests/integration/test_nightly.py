@@ -59,7 +59,7 @@ def test_spending_by_cui_is_the_true_money(good_night: Pipeline) -> None:
 
 
 def test_net_hectares_are_the_area_of_the_union(good_night: Pipeline) -> None:
-    """Against shapely and pyproj, which share no code with the SQL that made them."""
+    """Against shapely and pyproj, which share no code with the SQL that computes them."""
     rows = good_night.query(
         "select st_aswkb(geometry), net_ha, geometry_ha from core.areas where geometry_kind = 'polygon' and not is_witness"
     )

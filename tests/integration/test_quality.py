@@ -1,4 +1,4 @@
-"""What a release tells of its own quality: scores, reconciled hectares, the site; and that the file is as its contracts say."""
+"""What a release says of its own quality: scores, reconciled hectares, the site; the file follows its contracts."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_scores_lie_between_nought_and_a_hundred_and_everybody_has_one(good_nigh
 
 
 def test_hectares_that_an_institution_states_reconcile_to_the_square_metre(good_night: Pipeline) -> None:
-    """Stated = accepted + held back, from three different tables."""
+    """Stated = accepted + quarantined, from three different tables."""
     rows = good_night.query(
         "select reporting_institution, ours_ha, official_ha from quality.reconciliation"
         " where scope = 'institution' and measure = 'declared_ha'"
@@ -128,7 +128,7 @@ def test_hectares_that_an_institution_states_reconcile_to_the_square_metre(good_
 # -- the site --------------------------------------------------------------------------------------
 
 
-def test_the_site_opens_from_a_disk_and_every_link_leads_somewhere(site: Path) -> None:
+def test_the_site_opens_from_a_disk_and_every_link_works(site: Path) -> None:
     pages = {path: Page(path) for path in site.rglob("*.html")}
     assert len(pages) > 30
     for path, page in pages.items():
@@ -144,7 +144,7 @@ def test_the_site_opens_from_a_disk_and_every_link_leads_somewhere(site: Path) -
                 assert anchor in Page(there).anchors, f"{path.name} -> {link}"
 
 
-def test_the_first_page_tells_what_was_refused_and_what_to_ask(site: Path, good_night: Pipeline) -> None:
+def test_the_first_page_shows_what_was_refused_and_what_to_request(site: Path, good_night: Pipeline) -> None:
     page = Page(site / "index.html").text
     for (reason,) in good_night.query(
         "select reason_es from quality.quarantine where reporting_institution = 'serfor' group by 1 order by count(*) desc limit 1"

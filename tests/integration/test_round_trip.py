@@ -1,4 +1,4 @@
-"""A new user's way: fill in the template, drop it, read the answer, mend, drop again."""
+"""The steps of a new user: fill in the template, drop it, read the answer, correct it, drop it again."""
 
 from __future__ import annotations
 
@@ -90,24 +90,24 @@ def test_the_answer_names_the_three_faults_and_what_to_write(trip: Trip) -> None
     assert "Elija en la columna estado" in str(fifth["que_hacer"])
 
 
-def test_what_could_not_be_read_is_held_and_the_rest_of_its_initiative_counts(trip: Trip) -> None:
+def test_what_could_not_be_read_is_quarantined_and_the_rest_of_its_initiative_counts(trip: Trip) -> None:
     row = next(r for r in trip.first_answer if r["fila"] == 7)
     assert "superficie" in str(row["que_paso"])
     assert "Escriba solo el número" in str(row["que_hacer"])
     assert {r["codigo"] for r in trip.first_accepted} == {"P-000", "P-001", "P-002", "P-003"}
 
 
-def test_a_value_waits_for_its_initiative(trip: Trip) -> None:
+def test_a_value_is_quarantined_until_its_initiative_is_accepted(trip: Trip) -> None:
     row = next(r for r in trip.first_answer if r["hoja"] == "Indicadores")
     assert row["codigo"] == "P-004"
     assert "iniciativa de este valor" in str(row["que_paso"])
 
 
-def test_accepted_rows_are_told_what_could_be_better(trip: Trip) -> None:
+def test_accepted_rows_say_what_could_be_better(trip: Trip) -> None:
     assert all(not r["por_mejorar"] for r in trip.first_accepted), "they have all that the protocol asks for"
 
 
-def test_mended_everything_is_accepted(trip: Trip) -> None:
+def test_everything_is_accepted_once_corrected(trip: Trip) -> None:
     assert trip.second_answer == []
     assert len(trip.second_accepted) == 6
     assert len({r["iniciativa"] for r in trip.second_accepted}) == 5
@@ -115,7 +115,7 @@ def test_mended_everything_is_accepted(trip: Trip) -> None:
     assert values == [(2, 2)]
 
 
-def test_the_entries_are_closed_and_the_book_keeps_them(trip: Trip) -> None:
+def test_the_entries_are_closed_and_the_history_keeps_them(trip: Trip) -> None:
     where = "where reporting_institution = 'gore_prueba'"
     assert trip.pipeline.query(f"select count(*) from quality.quarantine {where}") == [(0,)]
     entries = trip.pipeline.query(
@@ -134,7 +134,7 @@ def test_the_entries_are_closed_and_the_book_keeps_them(trip: Trip) -> None:
 
 
 @pytest.mark.endurance
-def test_the_book_is_made_again_too(trip: Trip) -> None:
+def test_the_quarantine_history_is_rebuilt_too(trip: Trip) -> None:
     releases = [r[0] for r in trip.pipeline.query("select release_id from meta.releases order by published_at")]
     received = replay(trip.pipeline.data_dir, trip.pipeline.settings.warehouse, all_layers(), releases[-1])
     assert received.differing_rows == {}

@@ -1,4 +1,4 @@
-"""What the runbook tells a person to do, done, and the night after it."""
+"""The instructions of the runbook, carried out, and the night after."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_going_back_to_an_earlier_release_and_the_night_after(make_pipeline: Mak
 
 
 def test_one_fiscal_year_read_again_is_published_by_any_model(make_pipeline: MakePipeline, own_world: World) -> None:
-    """Materialize the year of raw_mef__budget_execution, then one mart: everything between is made current by publishing."""
+    """Materialize the year of raw_mef__budget_execution, then one mart: publishing updates everything in between."""
     pipeline = make_pipeline(own_world, after_a_good_night=True)
     before = pipeline.query("select sum(accrued_pen) from core.spending where fiscal_year = 2023")[0][0]
     raise_accrued(own_world, 2023, 777)

@@ -1,4 +1,4 @@
-"""Columns that come, go or change their name: told, kept, and never more than one source's trouble."""
+"""Columns that are added, removed or renamed: reported, kept, and a problem of one source at most."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def raw_file(pipeline: Pipeline, source: str, partition: str | None = None) -> P
 
 @dataclass(frozen=True)
 class Drift:
-    """Two nights after columns came and went; what the checks said in the first."""
+    """Two nights after columns were added and removed; the results of the checks in the first."""
 
     pipeline: Pipeline
     world: World

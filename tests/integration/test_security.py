@@ -96,7 +96,7 @@ def test_markup_in_a_name_is_text_on_every_page(attacked: Pipeline) -> None:
         assert "<script>alert(1)" not in text, page
         assert "<img src=x" not in text, page
     held = (attacked.data_dir / "quality" / "latest" / "cuarentena.html").read_text()
-    assert "&lt;script&gt;" in held, "what was held back is told, as text"
+    assert "&lt;script&gt;" in held, "quarantined rows are shown, as text"
 
 
 def test_a_formula_in_a_name_is_run_by_no_spreadsheet(attacked: Pipeline) -> None:
@@ -159,7 +159,7 @@ def test_the_answer_says_that_personal_data_were_taken_out(attacked: Pipeline) -
     assert not [code for code in reported if not code.startswith(("EVIL", "PERSONAS"))]
     refused = list(openpyxl.load_workbook(answer)["Por corregir"].values)
     said = {row[refused[0].index("codigo")]: row[refused[0].index("que_paso")] for row in refused[1:]}
-    assert "datos personales" in said["PERSONAS"], "a row that is refused for another reason is told too"
+    assert "datos personales" in said["PERSONAS"], "a row that is refused for another reason says so too"
 
 
 def test_a_link_in_the_inbox_is_not_followed(attacked: Pipeline) -> None:

@@ -56,7 +56,7 @@ def wrong_rows(pipeline: Pipeline, year: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def mixed(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A night over files whose followed programmes do not stand together at the top, as the sandbox's do."""
+    """A night over files whose restoration programmes are not all at the top, as they are in the sandbox."""
     folder = tmp_path_factory.mktemp("mixed")
     shutil.copytree(world.folder, folder / "world")
     shutil.copytree(good_night.data_dir, folder / "data", symlinks=True)
@@ -83,7 +83,7 @@ def test_every_line_of_a_small_file_is_numbered_as_a_spreadsheet_shows_it(good_n
     assert all(file[number][layer.fields["cui"]].strip() == cui for number, cui in codes)
 
 
-def test_raw_of_the_version_before_is_made_again_and_never_read_with_its_own_numbers(
+def test_raw_of_the_previous_version_is_rebuilt_and_never_read_with_its_own_numbers(
     mixed: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closed years too, which a weekday does not ask for."""
@@ -95,6 +95,6 @@ def test_raw_of_the_version_before_is_made_again_and_never_read_with_its_own_num
         assert not Lake.has_row_numbers(path)
     monkeypatch.setattr(inputs, "_READER_VERSION", "as after an update")
     assert mixed.publish(fiscal_years=[2025]), mixed.errors()
-    assert sum(Lake.has_row_numbers(path) for path in old) == 8, "one for each year that stands"
+    assert sum(Lake.has_row_numbers(path) for path in old) == 8, "one for each current year"
     for year in YEARS:
         assert wrong_rows(mixed, year) == []

@@ -1,4 +1,4 @@
-"""What goes wrong on a machine that nobody watches: kills, full disks, damage, clocks, crowds. Really done, on the whole pipeline."""
+"""Failures on an unattended machine: killed runs, full disks, missing permissions, parallel runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def contents(path: Path) -> str:
 
 
 def everything_holds(data: Path) -> None:
-    """The published file opens and is one release; snapshots are what their checksums say; no ledger lies."""
+    """The published file opens and is one release; snapshots match their checksums; ledgers are correct."""
     files = WarehouseFiles(data / "warehouse")
     if files.published.exists():
         assert files.damage(files.published) is None
@@ -127,7 +127,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_file_and_the_next_one_ends_li
             shutil.rmtree(data)
 
 
-# -- room, rights, company ----------------------------------------------------------------------------
+# -- space, rights, other runs-------------------------------------------------------------------------
 
 
 @contextmanager
@@ -234,7 +234,7 @@ def test_of_two_runs_at_once_the_second_waits_and_says_so(good_night: Pipeline, 
     everything_holds(tmp_path / "data")
 
 
-def test_a_run_that_waited_long_enough_steps_aside(make_pipeline: MakePipeline, world: World) -> None:
+def test_a_run_that_waited_too_long_ends(make_pipeline: MakePipeline, world: World) -> None:
     pipeline = make_pipeline(world, after_a_good_night=True)
     object.__setattr__(pipeline.settings, "lock_wait_seconds", 0.2)
     lock = RunLock(pipeline.data_dir)

@@ -1,4 +1,4 @@
-"""Two worlds the linkage model was not tuned on, whole size, against their hidden truth: initiatives, hectares, soles; and one made twice."""
+"""Two full-size worlds that the linkage model was not tuned on, against their hidden truth; one is run twice."""
 
 from __future__ import annotations
 

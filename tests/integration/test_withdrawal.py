@@ -1,4 +1,4 @@
-"""A delivery is withdrawn by an act of its own, and nothing else withdraws it."""
+"""A delivery is withdrawn only by an explicit request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE, SHAPES = "ong_tierra--plantaciones.csv", "comunidad_alto_mayo--zonas.zip"
 STATUS = "select snapshot_id, is_stale, row_count from quality.source_status where source = 'submissions.areas' and partition = ?"
 AREAS = "select count(*), sum(geometry_ha), sum(net_ha) from core.areas where layer_name = ?"
 IDS = "select record_key, initiative_id, since, until, went_by, came_by from core.initiative_ids where record_key like 'submissions%' order by all"
-BOOK = "select rule_id, entry_key, closed_on is null, closed_how from quality.quarantine_history where reporting_institution = 'ong_tierra' order by all"  # fmt: skip
+HISTORY = "select rule_id, entry_key, closed_on is null, closed_how from quality.quarantine_history where reporting_institution = 'ong_tierra' order by all"  # fmt: skip
 CHANGES = "select change_kind, count(*) from core.initiative_id_changes where record_key like 'submissions%' group by all order by all"
 
 
@@ -55,7 +55,7 @@ def after(pipeline: Pipeline) -> Night:
         pipeline.query(AREAS, TABLE),
         pipeline.query(AREAS, SHAPES),
         {name: pipeline.query(STATUS, name)[0] for name in (TABLE, SHAPES)},
-        pipeline.query(BOOK),
+        pipeline.query(HISTORY),
         pipeline.query(IDS),
         pipeline.query(CHANGES),
         pipeline.query("select stale_sources from meta.releases order by published_at desc limit 1"),
@@ -117,7 +117,7 @@ def test_the_folder_of_withdrawals_delivers_nothing(nights: tuple[Pipeline, list
     assert pipeline.query("select count(*) from quality.source_status where partition like '%retirar%'") == [(0,)]
 
 
-def test_what_was_withdrawn_counts_no_more_and_its_answer_says_what_it_was(
+def test_what_was_withdrawn_no_longer_counts_and_its_answer_says_what_it_was(
     nights: tuple[Pipeline, list[Night]],
 ) -> None:
     _, (delivered, _, withdrawn, _) = nights
@@ -141,7 +141,9 @@ def test_a_withdrawn_delivery_is_neither_stale_nor_never_read(nights: tuple[Pipe
     assert withdrawn.unread == []
     store = SnapshotStore(pipeline.data_dir / "snapshots")
     for source in ("submissions.areas", "submissions.indicators"):
-        assert [a.outcome for a in store.attempts(source, SHAPES)].count("withdrawn") == 1, "told once, not every night"
+        assert [a.outcome for a in store.attempts(source, SHAPES)].count("withdrawn") == 1, (
+            "recorded once, not every night"
+        )
         assert store.current(source, SHAPES) is None
 
 
@@ -163,7 +165,7 @@ def test_quarantine_and_ids_follow_and_find_themselves_again(nights: tuple[Pipel
 
 
 @pytest.mark.endurance
-def test_releases_before_and_after_a_withdrawal_are_made_again(nights: tuple[Pipeline, list[Night]]) -> None:
+def test_releases_before_and_after_a_withdrawal_are_rebuilt(nights: tuple[Pipeline, list[Night]]) -> None:
     pipeline, _ = nights
     names = [r[0] for r in pipeline.query("select release_id from meta.releases order by published_at")]
     received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), names[-2])

@@ -17,7 +17,7 @@ from sandbox.world import DEFAULT_SEED
 from tests.nights.night import Night, Nights
 from tests.nights.series import checked_nights
 
-HEAD = "| night | at the sources | servers | release | changes told | initiatives | net ha | accrued S/ | quarantine | checks failing | run s | promises s |"
+HEAD = "| night | at the sources | servers | release | changes reported | initiatives | net ha | accrued S/ | quarantine | checks failing | run s | promises s |"
 
 
 def main() -> int:

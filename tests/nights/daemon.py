@@ -1,4 +1,4 @@
-"""The nights of a living world through the real daemon: schedules, a run that is killed and retried, one that a person takes up again.
+"""The nights of a living world through the real daemon: schedules, a run killed and retried, one re-executed.
 
 Belongs here: `python -m tests.nights.daemon`, some eight minutes by the real clock. Does not: the promises of every night, which
 `make nights` checks on a clock that travels. Not part of `make test`: a schedule ticks once a minute.
@@ -110,16 +110,16 @@ class Watch:
             return con.execute(query).fetchall()
 
     def check(self, what: str) -> None:
-        """What is published is the release of its own snapshots, and every submission of the inbox is in it."""
+        """The published release is that of its own snapshots, and contains every submission of the inbox."""
         files = WarehouseFiles(self.data_dir / "warehouse")
         release = str(self.rows("select release_id from meta.releases order by published_at desc limit 1")[0][0])
         received = replay(self.data_dir, files, all_layers(), release)
         assert received.differing_rows == {}, received.differing_rows
         there = {r[0] for r in self.rows("select distinct submission from staging.stg_submissions__features")}
         delivered = set(Inbox(self.data_dir / "inbox").submissions())
-        assert delivered <= there, delivered - there  # what left its folder stands until it is withdrawn
+        assert delivered <= there, delivered - there  # a file that left its folder is kept until it is withdrawn
         print(
-            f"| {what} | {release} | {len(there)} submissions | made again from its snapshots: no difference |",
+            f"| {what} | {release} | {len(there)} submissions | rebuilt from its snapshots: no difference |",
             flush=True,
         )
 

@@ -1,4 +1,4 @@
-"""What moved between two releases, found from their two files alone, beside what `marts.changes_since_last_release` tells.
+"""What moved between two releases, found from their two files alone, beside `marts.changes_since_last_release`.
 
 Belongs here: comparing files in Python. Does not: the other promises (promises.py).
 """
@@ -19,7 +19,7 @@ Figures = dict[tuple[str, str], Any]  # (record, measure) -> value
 
 
 class Release:
-    """The figures of one file that changes are told of."""
+    """The figures of one file for which changes are reported."""
 
     def __init__(self, path: Path) -> None:
         with duckdb.connect(str(path), read_only=True) as con:
@@ -66,7 +66,7 @@ class Release:
 
 
 def moved(before: Figures, now: Figures) -> set[tuple[str, str]]:
-    """Keys whose value is another, or that came or went with a value."""
+    """Keys whose value is another, or that were added or removed with a value."""
     nothing = object()
     return {key for key in before.keys() | now.keys() if before.get(key, nothing) != now.get(key, nothing)}
 
@@ -76,7 +76,7 @@ def changes_are_reported(night: Night) -> Iterator[str]:
     reported = night.rows("select subject, record_key, measure, reason from marts.changes_since_last_release")
     if night.before is None:
         if reported:
-            yield f"the first release tells {len(reported)} changes"
+            yield f"the first release reports {len(reported)} changes"
         return
     before, now = Release(night.before / "warehouse" / "restauracion.duckdb"), Release(night.published)
     for subject in ("initiatives", "spending", "progress", "investments", "degradation"):
@@ -85,11 +85,12 @@ def changes_are_reported(night: Night) -> Iterator[str]:
         # a figure that is null on the only side where its record is, is none
         truth = {k for k in moved(gone, received) if gone.get(k) is not None or received.get(k) is not None}
         if there != truth:
-            yield f"{subject}: told but not moved {sorted(there - truth)[:5]}, moved but not told {sorted(truth - there)[:5]}"
+            extra, missing = sorted(there - truth)[:5], sorted(truth - there)[:5]
+            yield f"{subject}: reported but not moved {extra}, moved but not reported {missing}"
     for subject, record, measure, reason in reported:
         right = _reasons(subject, record, measure, before, now)
         if reason not in right:
-            yield f"{subject} {record} {measure}: told {reason}, expected one of {sorted(right)}"
+            yield f"{subject} {record} {measure}: reported {reason}, expected one of {sorted(right)}"
 
 
 def _reasons(subject: str, record: str, measure: str, before: Release, now: Release) -> set[str]:

@@ -33,7 +33,7 @@ from sandbox.serving import fill_inbox
 from sandbox.world import World
 from tests.conftest import keys_without_exports
 
-_ANSWER_EVERY = 5  # nights between two sittings of the people who answer pairs for review
+_ANSWER_EVERY = 5  # nights between two reviews of pairs by people
 _ANSWERED = 3
 
 
@@ -162,7 +162,7 @@ def layers_on(world: World) -> dict[str, SourceLayer]:
 
 
 def answer_pairs(path: Path, world: World) -> int:
-    """People sit down and answer some pairs, as the truth has it; returns how many."""
+    """People answer some pairs according to the truth; returns how many."""
     if not path.exists():
         return 0
     asked = pl.read_csv(path, infer_schema=False)

@@ -211,7 +211,7 @@ def what_moved_is_reported_and_nothing_else(night: Night, memory: Memory) -> Ite
     if night.is_new:
         yield from changes_are_reported(night)
     elif reported != memory.reported_changes:
-        yield "the release is the same, but other changes are told"
+        yield "the release is the same, but other changes are reported"
     memory.reported_changes = reported
 
 
@@ -307,7 +307,7 @@ def nothing_is_left_behind(night: Night, memory: Memory) -> Iterator[str]:
 
 
 def storage_grows_with_change_alone(night: Night, memory: Memory) -> Iterator[str]:
-    """A night without news stores nothing but lines in ledgers, and the published file is as compact as one made anew."""
+    """A night without news stores nothing but lines in ledgers, and the published file is as compact as a new one."""
     stored = sum(p.stat().st_size for p in (night.data_dir / "snapshots" / "blobs").rglob("*.zst"))
     stored += sum(p.stat().st_size for p in (night.data_dir / "lake").rglob("*.parquet"))
     today = night_of(night.day).date().isoformat()

@@ -1,4 +1,4 @@
-"""Runs that go on after a failure, or that make only a part: what is published is never of an older night."""
+"""Runs that resume after a failure, or that build only a part: what is published is never of an older night."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_going_on_from_a_failure_publishes_the_night_and_not_the_one_before(
         for e in again.filter_events(lambda e: e.is_step_materialization)
         if e.asset_key == dg.AssetKey("stg_submissions__features")
     ]
-    assert reported, "the UI is told that the table was made"
+    assert reported, "Dagster is informed that the table was built"
     release = pipeline.query("select release_id from meta.releases order by published_at desc limit 1")[0][0]
     received = replay(pipeline.data_dir, pipeline.settings.warehouse, all_layers(), release)
     assert received.differing_rows == {}
@@ -129,8 +129,8 @@ def manifests(pipeline: Pipeline) -> list[Path]:
     return [*sorted((pipeline.data_dir / EXPORTS).glob(f"*/{MANIFEST}")), pipeline.data_dir / REPORT / MANIFEST]
 
 
-def test_a_quiet_night_makes_no_asset_look_freshly_made(make_pipeline: MakePipeline, world: World) -> None:
-    """Data versions stay; the code version of a step is that of its Python, and no two are alike by chance."""
+def test_a_night_without_changes_makes_no_asset_look_newly_built(make_pipeline: MakePipeline, world: World) -> None:
+    """Data versions are kept; the code version of a step is that of its Python, and all differ."""
     pipeline = make_pipeline(world, after_a_good_night=True)
 
     def versions() -> dict[str, str]:
@@ -152,10 +152,10 @@ def test_a_quiet_night_makes_no_asset_look_freshly_made(make_pipeline: MakePipel
     assert len(set(codes.values())) == len(codes)
 
 
-def test_changes_told_are_those_of_this_release_even_where_none_of_its_figures_moved(
+def test_reported_changes_are_those_of_this_release_even_where_none_of_its_figures_moved(
     make_pipeline: MakePipeline, own_world: World
 ) -> None:
-    """The release before told changes; this one differs only in a layer that no change is told of."""
+    """The previous release reported changes; this one differs only in a layer for which no changes are reported."""
     first = make_pipeline(own_world, after_a_good_night=True)
     path = own_world.layers / "serfor_polygons.parquet"
     frame = pl.read_parquet(path)

@@ -26,7 +26,7 @@ from sandbox.world import World
 from tests.conftest import free_port
 
 KOOP = Path(__file__).parents[2] / ".peers" / "koop"
-COPIES = 3  # of each district, a little apart: more features than either server hands out at once
+COPIES = 3  # of each district, a little apart: more features than either server returns at once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

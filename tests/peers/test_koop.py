@@ -1,4 +1,4 @@
-"""The ArcGIS client against Esri's own Koop: looser than ArcGIS Server, and every feature must come all the same."""
+"""The ArcGIS client against Esri's own Koop: less strict than ArcGIS Server, but every feature must be received."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read(koop: str, tmp_path: Path) -> Callable[..., pl.DataFrame]:
 
 
 def same(received: pl.DataFrame, features: pl.DataFrame) -> None:
-    """The features served are those that came: ids, names and ground."""
+    """The features served are those that were received: ids, names and geometries."""
     received = received.with_columns(pl.col("id").cast(pl.Int64)).sort("id")
     assert received["id"].to_list() == features["id"].to_list()
     assert received["codigo"].to_list() == features["codigo"].to_list()

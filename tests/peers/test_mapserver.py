@@ -1,4 +1,4 @@
-"""The WFS client against MapServer: its count is a cap, its format may be GML alone, and every feature must come."""
+"""The WFS client against MapServer: its count is a cap, its format may be GML alone, every feature must be received."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_feature_comes(mapserver: str, features: pl.DataFrame, tmp_path: P
 
 
 def test_the_count_of_a_capped_server_is_its_cap(mapserver: str, features: pl.DataFrame) -> None:
-    """What made us distrust it: 500 `numberMatched` of several thousand."""
+    """The reason not to rely on it: 500 `numberMatched` of several thousand."""
     base = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": "distritos"}
     assert Wfs(HTTP).hits("mapserver.distritos", f"{mapserver}capped.map", base) == 500 < features.height
 

@@ -1,4 +1,4 @@
-"""Protocol files compile to rules, and Great Expectations counts what the quarantine holds."""
+"""Protocol files compile to rules, and Great Expectations counts the same rows as the quarantine."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_great_expectations_and_quarantine_count_alike_beyond_two_hundred_rows(t
     assert kept == (3000 - by_hand[3],)
     assert outcomes["quarantined_share_is_bearable"].is_blocking
     assert not outcomes["quarantined_share_is_bearable"].passed
-    assert not outcomes["size_is_small"].is_blocking, "its rows are held back; the rest goes on"
+    assert not outcomes["size_is_small"].is_blocking, "its rows are quarantined; the rest continues"
     assert outcomes["id_is_unique"].passed
     con.execute("checkpoint")  # no connection of the suite is left open
 

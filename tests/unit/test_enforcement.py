@@ -1,4 +1,4 @@
-"""What becomes of rows: held back, excused, returned, remembered, counted."""
+"""What happens to rows: quarantined, waived, returned, recorded, counted."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_threshold_is_in_the_rule_and_in_its_words(contract: Contract) -> None
     assert (rule.reason_es, rule.reason_en) == ("más de 10", "above 10")
 
 
-def test_a_row_comes_back_by_itself_and_the_book_remembers(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+def test_a_row_returns_by_itself_and_the_history_keeps_it(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     enforce(con, "staging.things", contract, DAY)
     assert held(con) == ["b", "c"]
     assert kept(con) == ["a", "d"]
@@ -184,7 +184,7 @@ def test_counts_by_institution_and_dimension(con: duckdb.DuckDBPyConnection, con
         "select reporting_institution, dimension, rows_received, rows_quarantined, rows_warned from quality.dimension_counts order by all"
     ).fetchall()
     assert counts == [
-        ("ana", "accuracy", 3, 2, 0),  # c is odd too, but held back in this dimension already
+        ("ana", "accuracy", 3, 2, 0),  # c is odd too, but already quarantined in this dimension
         ("ana", "all", 3, 2, 0),
         ("ana", "coverage", 3, 0, 1),
         ("luz", "accuracy", 1, 0, 1),

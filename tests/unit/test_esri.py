@@ -49,7 +49,7 @@ def test_two_shells_are_two_parts() -> None:
     assert shapely.get_num_geometries(polygon(SHELL, ISLAND)) == 2
 
 
-def test_rings_that_all_wind_alike_are_told_apart_by_where_they_lie() -> None:
+def test_rings_that_all_wind_alike_are_distinguished_by_position() -> None:
     same_winding = [ring[::-1] for ring in (SHELL, HOLE[::-1], ISLAND)]
     assert polygon(*same_winding).area == 96 + 25
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_a_fault_and_not_a_record_without_a_place(geometr
     assert words in faults[0]
 
 
-def test_a_null_geometry_is_legal_wherever_it_stands() -> None:
+def test_a_null_geometry_is_legal_anywhere() -> None:
     features = [
         {"attributes": {}},
         {"attributes": {}, "geometry": {"rings": [SHELL]}},

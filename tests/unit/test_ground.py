@@ -79,7 +79,7 @@ def counted(
 
 @settings(max_examples=60, deadline=None)
 @given(shapes=SHAPES, seed=st.integers(0, 1_000))
-def test_net_is_the_union_whatever_the_turns_and_never_more_than_gross(
+def test_net_is_the_union_whatever_the_precedence_and_never_more_than_gross(
     con: duckdb.DuckDBPyConnection, shapes: list[shapely.Polygon], seed: int
 ) -> None:
     union = shapely.union_all(shapes).area / 10_000

@@ -1,4 +1,4 @@
-"""Books of one JSON object a line: nothing that a server wrote tears a line, a torn one loses only itself."""
+"""Logs of one JSON object per line: no text of a server breaks a line, and a torn line loses only itself."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from resources.jsonl import append_entry, read_lines
 def test_what_looks_like_the_end_of_a_line_ends_none(separator: str, tmp_path: Path) -> None:
     entries = [{"title": f"one{separator}two"}, {"title": separator}]
     for entry in entries:
-        append_entry(tmp_path / "book", entry)
-    assert list(read_lines(tmp_path / "book")) == entries
+        append_entry(tmp_path / "log", entry)
+    assert list(read_lines(tmp_path / "log")) == entries
 
 
 def test_a_torn_line_loses_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "book"
+    path = tmp_path / "log"
     for number in range(3):
         append_entry(path, {"number": number})
     path.write_bytes(path.read_bytes()[:-5])

@@ -1,4 +1,4 @@
-"""Settling pairs, keeping ids, reading people's decisions: what holds whatever the records are."""
+"""Deciding pairs, keeping ids, reading people's decisions: properties for any records."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_same_cui_links_without_the_model_and_within_a_registry() -> None:
     assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
 
 
-def test_one_registry_telling_the_id_of_another_links() -> None:
+def test_one_registry_reporting_the_id_of_another_links() -> None:
     reported = records(a="m", b="s").with_columns(source_record_id=pl.lit("RED-2020-0001"))
     assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {("a", "b"): ("linked", "rule")}
     reported = records(a="m", b="m").with_columns(source_record_id=pl.lit("RED-2020-0001"))
@@ -77,7 +77,7 @@ def test_one_registry_telling_the_id_of_another_links() -> None:
     assert outcomes(links.settle(reported, scored(), {}, LIMITS)) == {}, "every registry has a record of that number"
 
 
-def test_a_decision_stands_above_rules_and_model() -> None:
+def test_a_decision_takes_precedence_over_rules_and_model() -> None:
     reported = records(a="m", b="s", c="f").with_columns(cui=pl.Series(["2400001", "2400001", None]))
     decided = {("a", "b"): "apart", ("a", "c"): "same"}
     settled = outcomes(links.settle(reported, scored(("b", "c", 0.999), ("a", "c", 0.02)), decided, LIMITS))
@@ -144,7 +144,7 @@ PARTITIONS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(PARTITIONS)
-def test_whatever_happens_an_id_means_one_thing(days: list[dict[str, int]]) -> None:
+def test_an_id_always_means_one_initiative(days: list[dict[str, int]]) -> None:
     decision_store: list[Membership] = []
     seen: dict[str, set[str]] = {}
     for number, day in enumerate(days):
@@ -166,7 +166,7 @@ def test_whatever_happens_an_id_means_one_thing(days: list[dict[str, int]]) -> N
         assert all(r.since <= r.until for r in closed if r.until)
 
 
-def test_groups_without_a_founding_record_are_no_initiative() -> None:
+def test_groups_without_a_founding_record_are_not_initiatives() -> None:
     reported = pl.DataFrame(
         {"record_key": ["a", "i", "j"], "founds_initiative": [True, False, False], "trust_order": [1, 8, 8]}
     )
@@ -202,7 +202,7 @@ def review(folder: Path) -> pl.DataFrame:
     return pl.read_csv(folder / TO_REVIEW, infer_schema=False)
 
 
-def test_what_is_filled_in_is_obeyed_kept_and_asked_no_more(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_what_is_filled_in_is_applied_kept_and_asked_no_more(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     decision_store = DecisionStore(tmp_path)
     decision_store.write(decision_store.files(con))
     asked = review(tmp_path)
@@ -280,7 +280,7 @@ def test_a_file_that_cannot_be_read_is_left_for_its_owner(con: duckdb.DuckDBPyCo
 
 
 def test_what_was_linked_stays_until_the_model_holds_it_for_apart_and_says_the_same_again() -> None:
-    """Thresholds 0.95 and 0.6: a pair that fell to 0.92 stays; the same records settled once more from what came of it are equal."""
+    """Thresholds 0.95 and 0.6: a pair that fell to 0.92 stays linked; settling again from the result gives the same."""
     records = pl.DataFrame({"record_key": ["minam|1", "serfor|1", "ferm|1"], "registry": ["minam", "serfor", "ferm"],
                             "source_record_id": ["1", "1", "1"], "cui": [None] * 3}, schema_overrides={"cui": pl.String})  # fmt: skip
     scored = pl.DataFrame(

@@ -110,7 +110,7 @@ def test_what_is_none_stays_as_it_is(text: str) -> None:
     assert without_personal_data(text) == text
 
 
-def test_what_stands_around_it_stays() -> None:
+def test_the_text_around_it_is_kept() -> None:
     assert without_personal_data("Cerco de 120 m. DNI 41234567. Riego") == f"Cerco de 120 m. {REMOVED}. Riego"
     assert without_personal_data("Responsable: Ana Ruiz, 12 ha") == f"Responsable: {REMOVED}, 12 ha"
 
@@ -154,7 +154,7 @@ def test_all_that_is_personal_is_worth_looking_at() -> None:
     ],
 )
 def test_nobody_stops_a_night_by_a_long_text(piece: str) -> None:
-    """A million letters of it are read in a second or two; by the square of its length it would be days, and the test's time is over."""
+    """A million letters take a second or two; with quadratic time it would be days, and the test would time out."""
     cleaned = without_personal_data(piece * (1_000_000 // len(piece)) + "\n")
     assert cleaned.endswith("\n")
 

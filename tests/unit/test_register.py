@@ -1,4 +1,4 @@
-"""Registers: what they must hold, and what happens when one asks for more than a source gave."""
+"""Registers: what they must contain, and what happens when one requires more than a source sent."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def test_a_field_that_the_register_newly_requires_is_never_filled_with_null(
         session.close()
 
 
-def test_raw_parquet_is_made_again_from_the_snapshot(
-    tmp_path: Path, world: World, layers: dict[str, SourceLayer]
-) -> None:
+def test_raw_parquet_is_rebuilt_from_the_snapshot(tmp_path: Path, world: World, layers: dict[str, SourceLayer]) -> None:
     store, lake = SnapshotStore(tmp_path / "snapshots"), Lake(tmp_path / "lake")
     with SandboxServers(world) as servers:
         extraction = Extraction(Http(hosts=servers.base_urls), store, lake)

@@ -1,4 +1,4 @@
-"""How the report tells a value: amounts as numbers, codes as words."""
+"""How the report shows a value: amounts as numbers, codes as words."""
 
 from __future__ import annotations
 

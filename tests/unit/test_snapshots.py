@@ -45,7 +45,7 @@ def test_bodies_come_back_as_they_were(store: SnapshotStore) -> None:
     assert store.read(part) == body
 
 
-def test_a_source_that_lost_rows_is_refused_and_the_old_snapshot_stands(store: SnapshotStore) -> None:
+def test_a_source_that_lost_rows_is_refused_and_the_old_snapshot_is_kept(store: SnapshotStore) -> None:
     commit(store, draft_of(store, b"all"), rows=100)
     with pytest.raises(Shrunk, match=r"lost 31 % since 20\d\d-\d\d-\d\d .*raise allowed_shrink in minam.yml"):
         commit(store, draft_of(store, b"less"), rows=69)
@@ -55,7 +55,7 @@ def test_a_source_that_lost_rows_is_refused_and_the_old_snapshot_stands(store: S
     assert commit(store, draft_of(store, b"a little less"), rows=95)
 
 
-def test_a_failure_is_remembered_and_the_last_good_snapshot_stands(store: SnapshotStore) -> None:
+def test_a_failure_is_recorded_and_the_last_good_snapshot_is_kept(store: SnapshotStore) -> None:
     commit(store, draft_of(store, b"good"))
     store.failed("minam.x", None, SourceError("minam.x", "down"))
     assert store.current("minam.x") is not None
@@ -94,7 +94,7 @@ def test_errors_have_one_root() -> None:
     assert issubclass(CorruptSnapshot, RestorationError)
 
 
-def test_where_a_manifest_is_damaged_the_snapshot_before_stands_until_it_comes_again(
+def test_where_a_manifest_is_damaged_the_previous_snapshot_is_used_until_it_is_received_again(
     store: SnapshotStore, tmp_path: Path
 ) -> None:
     commit(store, draft_of(store, b"old"))
@@ -106,13 +106,15 @@ def test_where_a_manifest_is_damaged_the_snapshot_before_stands_until_it_comes_a
     last_good = store.current("minam.x")
     assert last_good
     assert last_good.snapshot_id == draft_of(store, b"old").snapshot_id
-    with pytest.raises(CorruptSnapshot, match=now.snapshot_id):  # what was then cannot be told from what is left
+    with pytest.raises(
+        CorruptSnapshot, match=now.snapshot_id
+    ):  # the state at that time cannot be determined from what is left
         SnapshotStore(tmp_path, until=store.attempts("minam.x")[-1].at).current("minam.x")
     assert commit(store, draft_of(store, b"young"))
     assert store.current("minam.x") == store.manifest("minam.x", None, now.snapshot_id)
 
 
-def test_what_was_withdrawn_stands_no_more_and_may_come_again(store: SnapshotStore) -> None:
+def test_what_was_withdrawn_is_no_longer_current_and_may_be_received_again(store: SnapshotStore) -> None:
     for body in (b"one", b"two"):
         commit(store, draft_of(store, body))
     second = store.current("minam.x")
@@ -121,11 +123,11 @@ def test_what_was_withdrawn_stands_no_more_and_may_come_again(store: SnapshotSto
     first = store.current("minam.x")
     assert first
     assert first.snapshot_id == draft_of(store, b"one").snapshot_id
-    assert store.previous("minam.x") is None, "what was withdrawn is nobody's predecessor"
+    assert store.previous("minam.x") is None, "a withdrawn snapshot is not the previous one of any other"
     store.withdraw("minam.x", None, "all of it")
     assert store.current("minam.x") is None
     assert store.good("minam.x") == []
     assert store.is_withdrawn("minam.x")
-    assert commit(store, draft_of(store, b"two"), rows=1), "nothing stands that it could have shrunk from"
+    assert commit(store, draft_of(store, b"two"), rows=1), "there is no current snapshot that it could have shrunk from"
     assert not store.is_withdrawn("minam.x")
     assert store.current("minam.x") == second

@@ -1,4 +1,4 @@
-"""The engine's traps: axis order, coordinate reference, extension version, connections that stay open."""
+"""Known problems of the engine: axis order, coordinate reference, extension version, connections that stay open."""
 
 from __future__ import annotations
 

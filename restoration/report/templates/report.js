@@ -37,12 +37,12 @@ function fit(node, width) {
 
 async function draw(element) {
   const name = element.dataset.chart, width = Math.max(260, element.clientWidth);
-  const made = await vegaEmbed(element, specification(name, width), { actions: false, logLevel: 1, renderer: name === "map" ? "canvas" : "svg" });
+  const drawn = await vegaEmbed(element, specification(name, width), { actions: false, logLevel: 1, renderer: name === "map" ? "canvas" : "svg" });
   if (name !== "map") return;
   const canvas = element.querySelector("canvas");
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", specifications[language()].map.description);
-  map = made.view;
+  map = drawn.view;
   place.base = [map.width() / 2, map.height() / 2];
   place.fit = Math.min(1, map.height() / 700, map.width() / 560);
   move();
@@ -64,14 +64,14 @@ function zoom(factor, x = place.base[0], y = place.base[1]) {
 
 function popup(datum) {
   const box = document.getElementById("popup"), es = language() === "es", found = datum.properties || datum;
-  const told = datum.properties ? data.departments.find((d) => d.department_ubigeo === found.ubigeo) : null;
+  const totals = datum.properties ? data.departments.find((d) => d.department_ubigeo === found.ubigeo) : null;
   const number = (value) => (value == null ? "–" : Number(value).toLocaleString("en-US", { maximumFractionDigits: 1 }));
   box.replaceChildren();
   const title = document.createElement("b");
   title.textContent = datum.properties ? found.name : found.name || "";
   const text = document.createElement("div");
   text.textContent = datum.properties
-    ? `${number(told && told.net_ha)} ha ${es ? "netas" : "net"} · ${number(told && told.initiative_count)} ${es ? "iniciativas" : "initiatives"}`
+    ? `${number(totals && totals.net_ha)} ha ${es ? "netas" : "net"} · ${number(totals && totals.initiative_count)} ${es ? "iniciativas" : "initiatives"}`
     : `${found.lead || ""} · ${number(found.net_ha)} ha ${es ? "netas" : "net"} · ${number(found.declared_ha)} ha ${es ? "declaradas" : "declared"}`;
   box.append(title, text);
 }

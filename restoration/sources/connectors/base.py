@@ -1,6 +1,6 @@
 """What a connector is: one class a kind of source, which lists the parts of a source, fetches its bodies, and reads them.
 
-Belongs here: the class that the others are made like, and reading a stored file, which several need. Does not: any one kind, or
+Belongs here: the base class of the others, and reading a stored file, which several need. Does not: any one kind, or
 what happens with the result (extraction.py).
 """
 
@@ -43,7 +43,7 @@ Layer = TypeVar("Layer", bound=SourceLayer)
 
 
 class Connector(ABC, Generic[Layer]):
-    """Asks sources of one kind, and reads what was stored of them. `layer` is the source's entry in its register."""
+    """Queries sources of one kind, and reads what was stored of them. `layer` is the source's entry in its register."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools

@@ -55,7 +55,7 @@ class HtmlTableConnector(_FileConnector[HtmlTableLayer]):
     def fetch(
         self, layer: HtmlTableLayer, partition: str | None, draft: Draft, current: Manifest | None
     ) -> FetchResult | None:
-        """The page. It tells the hour it was asked at; the table is what makes it news."""
+        """The page. It contains the time of the request, so only a changed table counts as new."""
         part = self._download(layer, partition, draft, current)
         if part is None:
             return None

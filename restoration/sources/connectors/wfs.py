@@ -17,7 +17,7 @@ from restoration.sources.register import WfsLayer
 
 
 class WfsConnector(Connector[WfsLayer]):
-    """A feature type, its pages sorted by an attribute that tells features apart."""
+    """A feature type, its pages sorted by an attribute that identifies features."""
 
     def fetch(self, layer: WfsLayer, partition: str | None, draft: Draft, current: Manifest | None) -> FetchResult:  # noqa: ARG002
         """Every page of the feature type."""
