@@ -123,7 +123,7 @@ def test_a_long_transfer_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("resources.downloads._TOLD_EVERY", 0.0)
+    monkeypatch.setattr("resources.downloads._REPORT_EVERY", 0.0)
     with caplog.at_level(logging.INFO, "resources.downloads"):
         read(servers, draft, lambda *_: Response(body))
     assert any("MB/s" in r.message and "(100 %)" in r.message for r in caplog.records)
