@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.settings import Settings
-from restoration.exports.release import EXPORTS, REPORT, release_of
+from restoration.exports.release import EXPORTS, REPORT, current_release, release_of
 from restoration.linkage.decisions import TO_REVIEW
 from restoration.quality_site.pages import LATEST
 
@@ -45,11 +45,8 @@ class ClosingLines:
     def release(self) -> None:
         """Progress, spending and checks of the published file."""
         with duckdb.connect(str(self.path), read_only=True) as con:
-            row = con.execute(
-                "select release_id, is_sandbox from meta.releases order by verified_at desc limit 1"
-            ).fetchone()
-            release_id, is_sandbox = row or ("?", True)
-            if is_sandbox:
+            release = current_release(con)
+            if release.is_sandbox:
                 self.console.print(
                     "\n[black on yellow] SANDBOX [/] [yellow]synthetic data of a miniature Peru;"
                     " no institution's data[/yellow]"
@@ -57,7 +54,7 @@ class ClosingLines:
             self._progress(con)
             self._spending(con)
             self._checks(con)
-            self.console.print(f"Release [bold]{release_id}[/bold]")
+            self.console.print(f"Release [bold]{release.release_id}[/bold]")
 
     def _progress(self, con: duckdb.DuckDBPyConnection) -> None:
         table = Table(title="Progress to each target (targets overlap: never add them)", title_justify="left")
@@ -154,8 +151,7 @@ class ClosingLines:
 
     def _published_release(self) -> str:
         with duckdb.connect(str(self.path), read_only=True) as con:
-            row = con.execute("select release_id from meta.releases order by verified_at desc limit 1").fetchone()
-        return str(row[0]) if row else ""
+            return current_release(con).release_id
 
 
 def _years(years: list[int]) -> str:

@@ -5,12 +5,14 @@ Belongs here: reading the published file and saying it in a page. Does not: send
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import duckdb
 
 from pipelines.operations.incidents import IncidentLog
 from resources.notifications import Message
+from restoration.exports.release import current_release
 
 _WORST = 5
 
@@ -22,9 +24,7 @@ def digest(published: Path, data_dir: Path) -> Message:
             "Almacén de restauración: todavía no hay publicación", "La primera corrida no ha terminado. Vea Dagster."
         )
     with duckdb.connect(str(published), read_only=True) as con:
-        release, is_sandbox, as_of, verified = con.execute(
-            "select release_id, is_sandbox, as_of, strftime(verified_at, '%Y-%m-%d %H:%M') from meta.releases order by verified_at desc limit 1"
-        ).fetchone() or ("?", True, None, "?")
+        release = current_release(con)
         targets = con.execute(
             "select target_name_es, net_ha, progress_pct from marts.progress_to_targets where is_latest order by target_ha"
         ).fetchall()
@@ -37,9 +37,10 @@ def digest(published: Path, data_dir: Path) -> Message:
         ).fetchall()
         held = con.execute("select count(*) from quality.quarantine").fetchone() or (0,)
         waiting = con.execute("select count(*) from core.record_links where outcome = 'review'").fetchone() or (0,)
-    lines = ["ENTORNO DE PRUEBA: datos inventados.", ""] if is_sandbox else []
+    lines = ["ENTORNO DE PRUEBA: datos inventados.", ""] if release.is_sandbox else []
     lines += [
-        f"Publicación {release}, datos al {as_of}, revisada {verified} UTC.",
+        f"Publicación {release.release_id}, datos al {release.as_of},"
+        f" revisada {release.verified_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC.",
         "",
         "Avance (las metas no se suman):",
     ]

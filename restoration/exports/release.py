@@ -33,6 +33,7 @@ class Release:
     is_sandbox: bool
     as_of: dt.date
     published_at: dt.datetime
+    verified_at: dt.datetime
 
     @property
     def stamp(self) -> str:
@@ -64,14 +65,15 @@ Rows = dict[str, int]  # rows of the files that have rows
 Writer = Callable[[duckdb.DuckDBPyConnection, Release, Path], Rows]
 
 
-def current_release(con: duckdb.DuckDBPyConnection, catalog: str = "w") -> Release:
-    """The release of a published file that is attached. Raises LookupError where it has none."""
+def current_release(con: duckdb.DuckDBPyConnection, catalog: str | None = None) -> Release:
+    """The release of a published file that is open, or attached as `catalog`. Raises LookupError where it has none."""
+    table = f"{catalog}.meta.releases" if catalog else "meta.releases"
     row = con.execute(
-        f"select release_id, is_sandbox, as_of, published_at from {catalog}.meta.releases order by verified_at desc limit 1"
+        f"select release_id, is_sandbox, as_of, published_at, verified_at from {table} order by verified_at desc limit 1"
     ).fetchone()
     if row is None:
         raise LookupError("the file has no release: run the job nightly once")
-    return Release(str(row[0]), bool(row[1]), row[2], row[3])
+    return Release(str(row[0]), bool(row[1]), *row[2:])
 
 
 def write_export(published: Path, folder: Path, writer: Writer, about: dict[str, object] | None = None) -> Written:
@@ -84,7 +86,7 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
     con = connect()
     try:
         con.execute(f"attach '{quoted(published)}' as w (read_only)")
-        release = current_release(con)
+        release = current_release(con, "w")
         known = _manifest(folder)
         version = f"{release.release_id}-{made_by}"
         if known and "superseded_by" not in known and version == f"{known['release_id']}-{known['made_by']}":

@@ -21,6 +21,7 @@ from expectations.contracts import read_contract
 from expectations.rules import DIMENSIONS
 from expectations.tally import ALL
 from resources.warehouse import KEPT_RELEASES
+from restoration.exports.tables import quoted
 
 LATEST = "latest"
 _HELD_SHOWN = 500  # rows of the quarantine on its page; the CSV beside it has all
@@ -74,7 +75,7 @@ def write_site(con: duckdb.DuckDBPyConnection, folder: Path) -> Site:
         ("puntajes", "scorecard"),
         ("conciliacion", "reconciliation"),
     ):
-        con.execute(f"copy quality.{table} to '{_quoted(scratch / name)}.csv' (header)")
+        con.execute(f"copy quality.{table} to '{quoted(scratch / name)}.csv' (header)")
     shutil.rmtree(home, ignore_errors=True)
     os.replace(scratch, home)
     link = folder / f".{LATEST}.part"
@@ -88,10 +89,6 @@ def write_site(con: duckdb.DuckDBPyConnection, folder: Path) -> Site:
     for old in sorted(sites, key=lambda p: p.stat().st_mtime)[:-KEPT_RELEASES]:
         shutil.rmtree(old)
     return Site(release, home, len(pages))
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 # -- reading ---------------------------------------------------------------------------------------
