@@ -37,10 +37,10 @@ def digest(published: Path, data_dir: Path) -> Message:
         ).fetchall()
         held = con.execute("select count(*) from quality.quarantine").fetchone() or (0,)
         waiting = con.execute("select count(*) from core.record_links where outcome = 'review'").fetchone() or (0,)
+    verified = release.verified_at.astimezone(dt.UTC)
     lines = ["ENTORNO DE PRUEBA: datos inventados.", ""] if release.is_sandbox else []
     lines += [
-        f"Publicación {release.release_id}, datos al {release.as_of},"
-        f" revisada {release.verified_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC.",
+        f"Publicación {release.release_id}, datos al {release.as_of}, revisada {verified:%Y-%m-%d %H:%M} UTC.",
         "",
         "Avance (las metas no se suman):",
     ]
@@ -52,4 +52,4 @@ def digest(published: Path, data_dir: Path) -> Message:
     lines += ["", f"En cuarentena: {held[0]:,} filas. Pares por revisar: {waiting[0]:,}."]
     open_now = IncidentLog(data_dir).open()
     lines += ["", f"Problemas abiertos: {len(open_now)}", *(i.lines for i in open_now.values())]
-    return Message(f"Almacén de restauración: resumen del {as_of}", "\n".join(lines))
+    return Message(f"Almacén de restauración: resumen del {release.as_of}", "\n".join(lines))
