@@ -61,14 +61,29 @@ KINDS = (
         frozenset({"excel"}),
         "The upload sheet of indicator 2.1 for the CBD's Online Reporting Tool, with its reconciliation, and the spending view of D.2.",
     ),
-    Export("unccd", write_unccd, frozenset({"excel"}), "PRAIS4: targets, implemented actions in net km², SO5-2 domestic finance."),
-    Export("excel", write_workbook, frozenset({"excel"}), "restauracion.xlsx: every mart on a sheet, and the dictionary."),
+    Export(
+        "unccd",
+        write_unccd,
+        frozenset({"excel"}),
+        "PRAIS4: targets, implemented actions in net km², SO5-2 domestic finance.",
+    ),
+    Export(
+        "excel", write_workbook, frozenset({"excel"}), "restauracion.xlsx: every mart on a sheet, and the dictionary."
+    ),
     Export("csv", write_datapackage, frozenset({"csv"}), "CSV files with a Frictionless datapackage.json."),
     Export(
-        "dictionary", write_dictionary, frozenset({"html"}), "Every table and column in words, and the entity-relationship diagram."
+        "dictionary",
+        write_dictionary,
+        frozenset({"html"}),
+        "Every table and column in words, and the entity-relationship diagram.",
     ),
-    Export("metadata", write_metadata, frozenset({"xml", "json"}), "The release's record as ISO 19115 (19139 XML) and DCAT."),
-)  # fmt: skip
+    Export(
+        "metadata",
+        write_metadata,
+        frozenset({"xml", "json"}),
+        "The release's record as ISO 19115 (19139 XML) and DCAT.",
+    ),
+)
 
 
 def export_assets() -> list[dg.AssetsDefinition]:

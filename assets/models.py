@@ -53,9 +53,14 @@ def session_of(
         if repaired := warehouse.files.repair():
             context.log.error(repaired)
         return BuildSession(
-            warehouse.files, data_folder.snapshots(), data_folder.lake(), layers, context.run_id,
-            dt.datetime.now(LIMA).date(), DecisionStore(Path(data_folder.data_dir) / "linkage"),
-        )  # fmt: skip
+            warehouse.files,
+            data_folder.snapshots(),
+            data_folder.lake(),
+            layers,
+            context.run_id,
+            dt.datetime.now(LIMA).date(),
+            DecisionStore(Path(data_folder.data_dir) / "linkage"),
+        )
 
     session = warehouse.session(make)
     assert isinstance(session, BuildSession)

@@ -47,10 +47,12 @@ FIELDS = [
 ]
 _HEAD = orjson.dumps(
     {
-        "displayFieldName": "NOMBRE", "geometryType": "esriGeometryPolygon", "fields": FIELDS,
+        "displayFieldName": "NOMBRE",
+        "geometryType": "esriGeometryPolygon",
+        "fields": FIELDS,
         "spatialReference": {"wkid": 4326, "latestWkid": 4326},
     }
-)[:-1]  # fmt: skip
+)[:-1]
 
 
 class App:

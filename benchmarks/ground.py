@@ -140,11 +140,13 @@ def _make(folder: Path, count: int, heavy: tuple[int, int]) -> None:
     spots = (np.stack(np.meshgrid(np.arange(10), np.arange(6)), axis=-1).reshape(-1, 2) + 0.5) * (SIDE / 10, SIDE / 6)
     layers += [("protected", shapely.Point(x, y).buffer(8_000, quad_segs=60)) for x, y in spots]
     assert all(shape.is_valid for _, shape in layers)
-    pl.DataFrame({
-        "layer": [layer for layer, _ in layers],
-        "code": [f"{layer[0].upper()}{number:04d}" for number, (layer, _) in enumerate(layers)],
-        "wkb": [shapely.to_wkb(shape) for _, shape in layers],
-    }).write_parquet(folder / "layers.parquet")  # fmt: skip
+    pl.DataFrame(
+        {
+            "layer": [layer for layer, _ in layers],
+            "code": [f"{layer[0].upper()}{number:04d}" for number, (layer, _) in enumerate(layers)],
+            "wkb": [shapely.to_wkb(shape) for _, shape in layers],
+        }
+    ).write_parquet(folder / "layers.parquet")
     pl.DataFrame(
         {"area_id": [f"A{n:07d}" for n in range(count)], "wkb": shapely.to_wkb(_areas(random, count, SIDE, 30))}
     ).write_parquet(folder / "areas.parquet")

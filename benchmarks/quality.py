@@ -167,8 +167,10 @@ def make_lines(path: Path, rows: int, night: Path) -> None:
 
 def _best(code: str, path: Path, runs: int) -> list:  # type: ignore[type-arg]
     command = [sys.executable, "-c", code, str(path)]
-    received = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-            for _ in range(runs)]  # fmt: skip
+    received = [
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        for _ in range(runs)
+    ]
     return min(received, key=lambda c: float(c[0]))
 
 
@@ -192,5 +194,7 @@ def measure(night: Path, rows: int, tries: int) -> None:
         print(
             f"one query written by hand    {hand[0]:7.2f} s   peak {hand[1]:,.0f} MiB   ratio {ours[0] / hand[0]:.2f}"
         )
-        print(f"the same suite on pandas     {theirs[0]:7.2f} s   peak {theirs[1]:,.0f} MiB   ratio {theirs[0] / ours[0]:.1f}"
-              f"   (loading the frame, {theirs[3]:,.0f} MiB, not counted)")  # fmt: skip
+        print(
+            f"the same suite on pandas     {theirs[0]:7.2f} s   peak {theirs[1]:,.0f} MiB   ratio {theirs[0] / ours[0]:.1f}"
+            f"   (loading the frame, {theirs[3]:,.0f} MiB, not counted)"
+        )

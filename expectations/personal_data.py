@@ -31,10 +31,12 @@ _PATTERNS = [
         _DNI_WORD + _NUMBER_WORD + _DNI + _AND_MORE,
         r"\bdni\d{8}\b",
         r"(?<!\d)" + _DNI + r"\s{0,5}\(?\s{0,5}" + _DNI_WORD,
-        r"(?:\bc[\s.]*e\b|\bcarn[eé]t?s?\s+(?:de\s+)?(?:extranjer[ií]a|ptp|cpp)|\bptp\b|\bpasaporte)" + _NUMBER_WORD + r"(?=[a-z]{0,3}\d{3})[a-z]{0,3}\d{6,12}\b",
+        r"(?:\bc[\s.]*e\b|\bcarn[eé]t?s?\s+(?:de\s+)?(?:extranjer[ií]a|ptp|cpp)|\bptp\b|\bpasaporte)"
+        + _NUMBER_WORD
+        + r"(?=[a-z]{0,3}\d{3})[a-z]{0,3}\d{6,12}\b",
         r"\br[\s.]*u[\s.]*c\b" + _NUMBER_WORD + r"1[057][\s-]?\d{8}[\s-]?\d(?!\d)",
     )
-]  # fmt: skip
+]
 _RUC = re.compile(r"(?<![\d.,])1[057]\d{9}(?![\d]|[.,]\d)")
 _AMOUNT_BEFORE, _UNIT_AFTER = (
     re.compile(r"(?:S/\.?|US\$|\$|€)\s*$"),
@@ -49,21 +51,23 @@ _MOBILE = re.compile(
 _ABROAD = re.compile(r"(?<![\d])\+\d[\d\s().-]{7,16}\d")
 _PHONE_WORD = re.compile(
     r"\b(?:tel[eé]?f?(?:ono)?s?|fonos?|cel(?:ular)?(?:es)?|m[oó]vil(?:es)?|whatsapp|wsp|llamar\s+al?|central\s+telef[oó]nica)\b"
-    r"(?P<word>" + _NUMBER_WORD + r"(?:fijo|m[oó]vil)?[\s:.]*)(?P<number>\(?\+?\d[\d\s()./-]{4,18}\d)", re.IGNORECASE,
-)  # fmt: skip
+    r"(?P<word>" + _NUMBER_WORD + r"(?:fijo|m[oó]vil)?[\s:.]*)(?P<number>\(?\+?\d[\d\s()./-]{4,18}\d)",
+    re.IGNORECASE,
+)
 _AREA = re.compile(r"(?<![\d])(?:\(0\d{1,2}\)\s?|0\d{1,2}-)\d{2,3}[\s-]?\d{2}[\s-]?\d{2}(?!\d)")
 _CONTACT = re.compile(
     r"(?P<word>\b(?:contactos?|persona\s+de\s+contacto|contactar(?:se)?\s+(?:a|con)|responsables?|encargad[oa]|coordinador(?:a)?|representante(?:\s+legal)?"
     r"|informante|propietari[oa]|posesionari[oa]|titular)\b\s*(?:[:=]|\s[-–])\s*|\b(?:contactar(?:se)?\s+(?:a|con)|comunicarse\s+con)\s+)"
-    r"(?P<title>(?:(?:sr|sra|srta|ing|dr|dra|lic|blgo|blga|mg|don|doña)\b\.?\s*)*)", re.IGNORECASE,
-)  # fmt: skip
+    r"(?P<title>(?:(?:sr|sra|srta|ing|dr|dra|lic|blgo|blga|mg|don|doña)\b\.?\s*)*)",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?(?:\s+(?:(?:de|del|la|las|los|y|van|von)\s+)*[A-ZÁÉÍÓÚÑÜ][\w'’]*\.?){0,5}")
 _INSTITUTION = re.compile(
     r"\b(?:municip|gobierno|gore|direcci|gerencia|sub|oficina|asociaci|comunidad|comit|minist|servicio|proyecto|programa|fondo|fundaci|ong\b|s\.?a\.?c?\b"
     r"|e\.?i\.?r\.?l|universidad|instituto|cooperativa|federaci|unidad|autoridad|reserva|parque|agencia|centro|empresa|consorcio|junta|rondas?|jefatura"
     r"|[aá]rea|secretar|administraci|agencia|museo|red\b|grupo|equipo|bosques?|minam|serfor|sernanp|agrorural|concesi|conservaci|santuario|san\b)",
     re.IGNORECASE,
-)  # fmt: skip
+)
 
 # what a text must hold to be examined: six digits, a mail address or a word; RE2, for DuckDB, which applies it to all
 WORTH_LOOKING = r"(?i)@|arroba|\[at\]|\(at\)|(\d[\s.()/-]*){6}|contact|comunicarse|responsable|encargad|coordinador|representante|informante|propietari|posesionari|titular"

@@ -156,10 +156,21 @@ def _find_failing(
             " (select count(*) from failing f where f.is_waived and f.rule_id = ?"
             "  and (len(?::varchar[]) = 0 or list_contains(?::varchar[], f.record_key))"
             "  and coalesce(f.institution = ?, true)) as row_count",
-            [judged.table, waiver.rule_id, waiver.institution, list(waiver.record_keys), waiver.approved_by, waiver.why_es,
-             waiver.added_on, waiver.valid_until, waiver.rule_id, list(waiver.record_keys), list(waiver.record_keys),
-             waiver.institution],
-        )  # fmt: skip
+            [
+                judged.table,
+                waiver.rule_id,
+                waiver.institution,
+                list(waiver.record_keys),
+                waiver.approved_by,
+                waiver.why_es,
+                waiver.added_on,
+                waiver.valid_until,
+                waiver.rule_id,
+                list(waiver.record_keys),
+                list(waiver.record_keys),
+                waiver.institution,
+            ],
+        )
 
 
 def _hold_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, rule: Rule) -> None:
@@ -185,10 +196,15 @@ def _hold_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, rule: Rul
         order by held.{contract.key}
         """,
         {
-            "table_name": table, "rule_id": rule.rule_id, "check_name": rule.name, "dimension": rule.dimension,
-            "reason_es": rule.reason_es, "reason_en": rule.reason_en, "mend_es": rule.mend_es or None,
+            "table_name": table,
+            "rule_id": rule.rule_id,
+            "check_name": rule.name,
+            "dimension": rule.dimension,
+            "reason_es": rule.reason_es,
+            "reason_en": rule.reason_en,
+            "mend_es": rule.mend_es or None,
         },
-    )  # fmt: skip
+    )
 
 
 _SHARE = "quarantined share is bearable"
@@ -209,13 +225,23 @@ def _share_held_back(con: duckdb.DuckDBPyConnection, judged: ContractTarget, row
     reason_es, reason_en = _share_reason(contract)
     bearable = held <= rows * (contract.quarantine_above_pct or 0) / 100
     return Outcome(
-        rule_id=f"{contract.name}.table.quarantined_share", check_name=_SHARE, level="table", severity="critical",
-        is_blocking=True, dimension="completeness", passed=bearable, rows_checked=rows, rows_failed=held, rows_waived=0,
-        sample_keys=[], reason_es=reason_es, reason_en=reason_en,
+        rule_id=f"{contract.name}.table.quarantined_share",
+        check_name=_SHARE,
+        level="table",
+        severity="critical",
+        is_blocking=True,
+        dimension="completeness",
+        passed=bearable,
+        rows_checked=rows,
+        rows_failed=held,
+        rows_waived=0,
+        sample_keys=[],
+        reason_es=reason_es,
+        reason_en=reason_en,
         why_es="Cuando falla tanto, lo roto es la fuente o la regla, y publicar el resto engañaría",
         why_en="Where so much fails, the source or the rule is broken, and publishing the rest would mislead",
         mend_es="Revise qué cambió en la fuente antes de aceptar nada.",
-    )  # fmt: skip
+    )
 
 
 def _sample(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule: Rule) -> list[str]:
@@ -233,9 +259,23 @@ def _sample(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, rule
 
 def _outcome(rule: Rule, passed: bool, rows: int, failed: int, waived: int, sample: list[str]) -> Outcome:
     return Outcome(
-        rule.rule_id, rule.name, rule.level, rule.severity, rule.is_blocking, rule.dimension, passed, rows, failed, waived,
-        sample, rule.reason_es, rule.reason_en, rule.why_es, rule.why_en, rule.mend_es,
-    )  # fmt: skip
+        rule.rule_id,
+        rule.name,
+        rule.level,
+        rule.severity,
+        rule.is_blocking,
+        rule.dimension,
+        passed,
+        rows,
+        failed,
+        waived,
+        sample,
+        rule.reason_es,
+        rule.reason_en,
+        rule.why_es,
+        rule.why_en,
+        rule.mend_es,
+    )
 
 
 def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -101,34 +101,57 @@ def from_field(contract: str, column: SchemaProperty, level: Level) -> list[Rule
     if column.required:
         rules.append(
             Rule(
-                f"{contract}.{name}.required", f"{name} is given", level, "critical", "completeness",
-                about.get("reason_es", f"Falta {column.businessName}"), about.get("reason_en", f"{name} is missing"),
-                about.get("why_es", _GIVEN_ES), about.get("why_en", _GIVEN_EN),
-                "nullValues", name, f'"{name}" is null', mend_es=about.get("mend_es", ""),
+                f"{contract}.{name}.required",
+                f"{name} is given",
+                level,
+                "critical",
+                "completeness",
+                about.get("reason_es", f"Falta {column.businessName}"),
+                about.get("reason_en", f"{name} is missing"),
+                about.get("why_es", _GIVEN_ES),
+                about.get("why_en", _GIVEN_EN),
+                "nullValues",
+                name,
+                f'"{name}" is null',
+                mend_es=about.get("mend_es", ""),
             )
-        )  # fmt: skip
+        )
     if column.unique:
         rules.append(
             Rule(
-                f"{contract}.{name}.unique", f"{name} is unique", "table", "critical", "uniqueness",
-                f"{column.businessName} se repite", f"{name} occurs more than once", _UNIQUE_ES, _UNIQUE_EN,
-                "duplicateValues", name,
+                f"{contract}.{name}.unique",
+                f"{name} is unique",
+                "table",
+                "critical",
+                "uniqueness",
+                f"{column.businessName} se repite",
+                f"{name} occurs more than once",
+                _UNIQUE_ES,
+                _UNIQUE_EN,
+                "duplicateValues",
+                name,
             )
-        )  # fmt: skip
+        )
     if "code_list" in about and not str(column.physicalType).endswith("[]"):
         seed, code = about["code_list"].split(".")
         values = f'select l."{code}" from seeds."{seed}" as l where l."{code}" is not null'
         rules.append(
             Rule(
-                f"{contract}.{name}.code_list", f"{name} is one of its code list", level, "critical", "conformity",
+                f"{contract}.{name}.code_list",
+                f"{name} is one of its code list",
+                level,
+                "critical",
+                "conformity",
                 f"{column.businessName}: el valor no está en la lista del protocolo",
                 f"{name} is none of the protocol's code list",
                 "Solo los códigos de una misma lista se pueden sumar entre instituciones",
                 "Only codes of one list can be added up across institutions",
-                "sql", name, f'"{name}" is not null and "{name}" not in ({values})',
+                "sql",
+                name,
+                f'"{name}" is not null and "{name}" not in ({values})',
                 mend_es=about.get("mend_es", "Elija un valor de la lista."),
             )
-        )  # fmt: skip
+        )
     return rules
 
 
@@ -163,10 +186,18 @@ def about_persons(contract: str, columns: Sequence[SchemaProperty]) -> list[Rule
             marked = " or ".join(f"contains(\"{column}\", '{REMOVED}')" for column in among)
             found.append(
                 Rule(
-                    f"{contract}.table.{as_name(name)}", name, "row", severity, "conformity", *reason, *why, "sql",
-                    failing=marked, mend_es=advice,
+                    f"{contract}.table.{as_name(name)}",
+                    name,
+                    "row",
+                    severity,
+                    "conformity",
+                    *reason,
+                    *why,
+                    "sql",
+                    failing=marked,
+                    mend_es=advice,
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -201,10 +232,21 @@ def from_quality(contract: str, quality: DataQuality, column: str | None, thresh
         return _filled(contract, str(about.get(key, "")), thresholds)
 
     return Rule(
-        f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}", name, level, quality.severity,
-        quality.dimension, text("reason_es"), _filled(contract, str(quality.description), thresholds),
-        text("why_es"), text("why_en"), metric, column, failing, values, text("mend_es"),
-    )  # fmt: skip
+        f"{contract}.{column or 'table'}.{re.sub(r'[^a-z0-9]+', '_', name.lower())}",
+        name,
+        level,
+        quality.severity,
+        quality.dimension,
+        text("reason_es"),
+        _filled(contract, str(quality.description), thresholds),
+        text("why_es"),
+        text("why_en"),
+        metric,
+        column,
+        failing,
+        values,
+        text("mend_es"),
+    )
 
 
 def _filled(contract: str, text: str, values: Mapping[str, str]) -> str:

@@ -65,7 +65,10 @@ def tally(con: duckdb.DuckDBPyConnection, table: str, contract: Contract, instit
         order by all
         """,
         {
-            "table": table, "contract": contract.name, "all": ALL, "holds": contract.quarantines,
+            "table": table,
+            "contract": contract.name,
+            "all": ALL,
+            "holds": contract.quarantines,
             "dimensions": [ALL, *(d for d in DIMENSIONS if d in used)],
         },
-    )  # fmt: skip
+    )

@@ -21,10 +21,7 @@ from restoration.sources.register import SourceLayer
 
 
 def inbox_sensor(
-    folder: Path,
-    layers: Mapping[str, SourceLayer],
-    models: Sequence[dg.AssetKey],
-    last_fiscal_year: int,
+    folder: Path, layers: Mapping[str, SourceLayer], models: Sequence[dg.AssetKey], last_fiscal_year: int
 ) -> dg.SensorDefinition:
     """Asks for the sources whose files no run has read as they are now, every model and the answers.
 

@@ -52,11 +52,7 @@ def push_job(tags: Mapping[str, str]) -> Any:
 
 
 def schedules(
-    job: Any,
-    fiscal_years: Sequence[int],
-    store: SnapshotStore,
-    by_year: Sequence[str],
-    nightly_cron: str = NIGHTLY,
+    job: Any, fiscal_years: Sequence[int], store: SnapshotStore, by_year: Sequence[str], nightly_cron: str = NIGHTLY
 ) -> list[dg.ScheduleDefinition]:
     """02:00 in Lima, which keeps UTC-5 all year: on weekdays what is due, on Sundays everything.
 

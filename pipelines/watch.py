@@ -82,11 +82,20 @@ def watch_schedules() -> list[dg.ScheduleDefinition]:
     """07:00 every day the digest, Sunday noon housekeeping."""
     return [
         dg.ScheduleDefinition(
-            name=name, job_name=job, cron_schedule=cron, execution_timezone=str(LIMA), description=text,
+            name=name,
+            job_name=job,
+            cron_schedule=cron,
+            execution_timezone=str(LIMA),
+            description=text,
             default_status=dg.DefaultScheduleStatus.RUNNING,
         )
         for name, job, cron, text in (
             ("digest_lima", "digest", "0 7 * * *", "Every day at 07:00 America/Lima: the digest."),
-            ("housekeeping_lima", "housekeeping", "0 12 * * 0", "Sundays at noon America/Lima: retention and checksums."),
+            (
+                "housekeeping_lima",
+                "housekeeping",
+                "0 12 * * 0",
+                "Sundays at noon America/Lima: retention and checksums.",
+            ),
         )
-    ]  # fmt: skip
+    ]

@@ -50,9 +50,14 @@ class ArcGIS:
         self.wanted_page_size = wanted_page_size
 
     def read_layer(
-        self, source: str, service_url: str, name_pattern: str, draft: Draft, part: str | None = None,
+        self,
+        source: str,
+        service_url: str,
+        name_pattern: str,
+        draft: Draft,
+        part: str | None = None,
         group: str | None = None,
-    ) -> FetchResult:  # fmt: skip
+    ) -> FetchResult:
         """Fetch a complete layer into `draft`; `part` is one value of the pattern's group of that name (year or part).
 
         Paging strategies are tried one after the other until one gives every row once. Raises LayerNotFound,

@@ -102,9 +102,13 @@ class PageReader:
     """Sends one layer's requests, stores the answers, and adapts the page size to what this layer can serve."""
 
     def __init__(
-        self, http: Http, source: str, layer: Layer | None, store: SnapshotStore | None = None,
+        self,
+        http: Http,
+        source: str,
+        layer: Layer | None,
+        store: SnapshotStore | None = None,
         created: list[Path] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.http, self.source, self._layer, self._store = http, source, layer, store
         self._created = created if created is not None else []
         self._connections = Semaphore(http.policy(layer.url).connections if layer else 1)
@@ -128,9 +132,14 @@ class PageReader:
     # -- one request -------------------------------------------------------------------------------
 
     def json(
-        self, url: str, parameters: dict[str, Any], *, post: bool = False, attempts: int | None = None,
+        self,
+        url: str,
+        parameters: dict[str, Any],
+        *,
+        post: bool = False,
+        attempts: int | None = None,
         expected: int | None = None,
-    ) -> tuple[dict[str, Any], Answer]:  # fmt: skip
+    ) -> tuple[dict[str, Any], Answer]:
         """One answer as JSON, retried while that can help: errors hide in HTTP 200, bodies end early.
 
         With `expected` rows, an answer without features is worth a retry.
@@ -207,21 +216,23 @@ class PageReader:
     # -- one page ----------------------------------------------------------------------------------
 
     def page(
-        self, parameters: dict[str, Any], *, post: bool, may_shrink: bool, expected: int | None = None,
+        self,
+        parameters: dict[str, Any],
+        *,
+        post: bool,
+        may_shrink: bool,
+        expected: int | None = None,
         is_overlapping: bool = False,
-    ) -> Page:  # fmt: skip
+    ) -> Page:
         """Request a page and store its body. `may_shrink`: a failing page will be requested again in pieces."""
-        query = {
-            "outFields": "*",
-            "outSR": WGS84,
-            "returnTrueCurves": "false",
-            "returnGeometry": "true",
-            "f": "json",
-        }
+        query = {"outFields": "*", "outSR": WGS84, "returnTrueCurves": "false", "returnGeometry": "true", "f": "json"}
         payload, answer = self.json(
-            self.query_url, query | parameters, post=post, expected=expected,
+            self.query_url,
+            query | parameters,
+            post=post,
+            expected=expected,
             attempts=min(2, self.http.attempts) if may_shrink else None,
-        )  # fmt: skip
+        )
         features = payload.get("features")
         if features is None:
             raise UnexpectedFormat(self.source, "features", f"an object with {sorted(payload)}")
@@ -363,10 +374,14 @@ class _Span:
 
     def pieces(self) -> list[Task]:
         size = -(-self.rows // 4)
-        return [
-            _Span(start, min(size, self.start + self.rows - start), self.total)
-            for start in range(self.start, self.start + self.rows, size)
-        ] if self.rows > 1 else []  # fmt: skip
+        return (
+            [
+                _Span(start, min(size, self.start + self.rows - start), self.total)
+                for start in range(self.start, self.start + self.rows, size)
+            ]
+            if self.rows > 1
+            else []
+        )
 
     def rest(self, page: Page, reader: PageReader) -> list[Task]:
         """The flag rules, not a short page; without a flag the server's own count does."""

@@ -38,10 +38,16 @@ _PROGRAM = (
 _INSIDE = "/scratch"  # where the process inside bubblewrap may write
 _GRACE_SECONDS = 15  # between the end of a file's time and the answer that says so
 _ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
-    "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",  # a process is forked for each file
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}", "GML_DOWNLOAD_SCHEMA": "NO", "GML_SKIP_RESOLVE_ELEMS": "ALL",
-}  # fmt: skip
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # a process is forked for each file
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+    "GML_DOWNLOAD_SCHEMA": "NO",
+    "GML_SKIP_RESOLVE_ELEMS": "ALL",
+}
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,15 @@ class Cage:
         Raises what the reader raises, and BrokenFile for a file that takes more than its limits or ends the reader.
         """
         request = {
-            "reader": reader, "source": source, "name": name, "options": options, "is_compressed": isinstance(body, Path),
-            "seconds": limits.seconds, "memory": limits.memory, "written": limits.written,
-        }  # fmt: skip
+            "reader": reader,
+            "source": source,
+            "name": name,
+            "options": options,
+            "is_compressed": isinstance(body, Path),
+            "seconds": limits.seconds,
+            "memory": limits.memory,
+            "written": limits.written,
+        }
         here, there = socket.socketpair()
         with here, os.fdopen(_opened(body), "rb") as given, os.fdopen(os.memfd_create("rows"), "r+b") as rows:
             with there:
@@ -113,9 +125,14 @@ class Cage:
             inner = _INSIDE if _INSIDE in around else self._scratch
             with there:
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
-                    [*around, sys.executable, "-c", _PROGRAM], stdin=there.fileno(), stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL, cwd=HERE.parent, env=_ENVIRONMENT | {"TMPDIR": inner}, start_new_session=True,
-                )  # fmt: skip
+                    [*around, sys.executable, "-c", _PROGRAM],
+                    stdin=there.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=HERE.parent,
+                    env=_ENVIRONMENT | {"TMPDIR": inner},
+                    start_new_session=True,
+                )
             here.settimeout(60)
             if here.recv(16) == b"ready":
                 here.settimeout(None)

@@ -108,10 +108,14 @@ class DataFolder(ConfigurableResource):  # type: ignore[type-arg]
         }
         tokens = {host: token for host, name in self.token_variables.items() if (token := secret(name))}
         return Http.with_hosts_file(
-            Path(self.hosts_file) if self.hosts_file else None, connect_timeout=self.connect_timeout_seconds,
-            read_timeout=self.read_timeout_seconds, attempts=self.attempts, policies=policies, tokens=tokens,
+            Path(self.hosts_file) if self.hosts_file else None,
+            connect_timeout=self.connect_timeout_seconds,
+            read_timeout=self.read_timeout_seconds,
+            attempts=self.attempts,
+            policies=policies,
+            tokens=tokens,
             insecure_hosts=frozenset(self.insecure_hosts),
-        )  # fmt: skip
+        )
 
     def quality_page(self, page: str) -> MetadataValue:
         """A page of the newest quality site, as a link that the UI can follow or a path to open."""

@@ -76,9 +76,11 @@ class TokenRequired(ServiceFault):
     def __init__(self, source: str, code: int, message: str) -> None:
         institution = source.partition(".")[0].upper()
         super().__init__(
-            source, code, message,
+            source,
+            code,
+            message,
             f"; the layer is restricted: ask the institution for a token and set RESTAURACION_TOKEN_{institution}",
-        )  # fmt: skip
+        )
 
 
 class TooHeavy(SourceError):

@@ -23,14 +23,7 @@ import tenacity
 from requests.adapters import HTTPAdapter
 
 from resources.deadlines import limit_headers, pieces
-from resources.errors import (
-    CertificateProblem,
-    RedirectRefused,
-    Refused,
-    TokenRequired,
-    TooHeavy,
-    TransientSourceError,
-)
+from resources.errors import CertificateProblem, RedirectRefused, Refused, TokenRequired, TooHeavy, TransientSourceError
 
 logger = logging.getLogger(__name__)
 
@@ -231,9 +224,16 @@ class Http:
         return retryer(work)
 
     def open(
-        self, source: str, url: str, *, params: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None, stream: bool = False, body: bytes | None = None,
-    ) -> requests.Response:  # fmt: skip
+        self,
+        source: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+        body: bytes | None = None,
+    ) -> requests.Response:
         """Send one request (POST where `data` or `body` is given), without retry.
 
         A `body` follows no redirect: what it says, and the key that goes with it, are for this host alone.
@@ -244,23 +244,32 @@ class Http:
         host.wait_for_slot()
         try:
             response = host.session.request(
-                "GET" if data is None and body is None else "POST", self.address(url), params=params,
-                data=data if body is None else body, headers=headers, allow_redirects=body is None, stream=stream, timeout=(self.connect_timeout, self.read_timeout),
+                "GET" if data is None and body is None else "POST",
+                self.address(url),
+                params=params,
+                data=data if body is None else body,
+                headers=headers,
+                allow_redirects=body is None,
+                stream=stream,
+                timeout=(self.connect_timeout, self.read_timeout),
                 verify=host.session.verify,  # said again: requests lets an environment variable overrule the session's "no"
-            )  # fmt: skip
+            )
         except requests.exceptions.SSLError as error:
             raise CertificateProblem(source, url, _root_cause(error)) from error
         except requests.exceptions.RequestException as error:
             raise TransientSourceError(
-                source, f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}",
+                source,
+                f"no answer from {urlsplit(url).hostname}: {_root_cause(error)}",
                 by_size=isinstance(error, requests.exceptions.ReadTimeout),
-            ) from error  # fmt: skip
+            ) from error
         if response.status_code in RETRIED_STATUSES:
             response.close()
             raise TransientSourceError(
-                source, f"HTTP {response.status_code} from {url}", _retry_after(response),
+                source,
+                f"HTTP {response.status_code} from {url}",
+                _retry_after(response),
                 by_size=response.status_code >= 500 and response.status_code != 503,
-            )  # fmt: skip
+            )
         if response.status_code == 401:
             response.close()
             raise TokenRequired(source, 401, "credentials are asked for")

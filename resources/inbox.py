@@ -65,9 +65,12 @@ class Inbox:
         files = [
             path
             for path in (*home.glob("*"), *home.glob("*/*"))
-            if _is_a_file(path) and is_readable(path) and path.parent.name != WITHDRAW_FOLDER
-            and not _is_ours_or_hidden(path) and not home.is_symlink()
-        ]  # fmt: skip
+            if _is_a_file(path)
+            and is_readable(path)
+            and path.parent.name != WITHDRAW_FOLDER
+            and not _is_ours_or_hidden(path)
+            and not home.is_symlink()
+        ]
         return sorted(files, key=lambda p: (_changed_at(p), p.name))
 
     def alike(self) -> list[list[str]]:

@@ -46,8 +46,11 @@ class Notifier:
         """As the environment says; without configuration nothing is sent."""
         people = tuple(a.strip() for a in env.get("RESTAURACION_MAIL_TO", "").split(",") if a.strip())
         return cls(
-            secret("RESTAURACION_WEBHOOK_URL", env), secret("RESTAURACION_SMTP_URL", env), env.get("RESTAURACION_MAIL_FROM") or "", people
-        )  # fmt: skip
+            secret("RESTAURACION_WEBHOOK_URL", env),
+            secret("RESTAURACION_SMTP_URL", env),
+            env.get("RESTAURACION_MAIL_FROM") or "",
+            people,
+        )
 
     def send(self, message: Message) -> list[str]:
         """Send to everyone configured; returns what went wrong, in words without secrets."""
@@ -68,8 +71,11 @@ class Notifier:
 
     def _post(self, message: Message) -> None:
         answer = requests.post(
-            self.webhook_url or "", json={"text": f"*{message.subject}*\n{message.text}"}, timeout=_TIMEOUT_SECONDS, allow_redirects=False
-        )  # fmt: skip
+            self.webhook_url or "",
+            json={"text": f"*{message.subject}*\n{message.text}"},
+            timeout=_TIMEOUT_SECONDS,
+            allow_redirects=False,
+        )
         answer.raise_for_status()
 
     def _mail(self, message: Message) -> None:

@@ -360,9 +360,19 @@ class SnapshotStore:
         return current
 
     def commit(
-        self, draft: Draft, source: str, partition: str | None, *, url: str, rows: int, rows_at_server: int | None,
-        licence: str, disclaimer: str, allowed_shrink: float, columns: list[str] | None = None,
-    ) -> tuple[Manifest, bool]:  # fmt: skip
+        self,
+        draft: Draft,
+        source: str,
+        partition: str | None,
+        *,
+        url: str,
+        rows: int,
+        rows_at_server: int | None,
+        licence: str,
+        disclaimer: str,
+        allowed_shrink: float,
+        columns: list[str] | None = None,
+    ) -> tuple[Manifest, bool]:
         """Make a draft the current snapshot; returns it and whether it is new. Raises Shrunk.
 
         `columns` are those that the source sent, by its own names.
@@ -384,10 +394,23 @@ class SnapshotStore:
             return self.unchanged(source, partition, current), False
         now = _now()
         manifest = Manifest(
-            draft.snapshot_id, source, partition, url, draft.parameters, now, rows, rows_at_server, draft.etag,
-            draft.last_modified, licence, disclaimer, draft.is_sandbox, draft.parts, draft.tls_verified,
+            draft.snapshot_id,
+            source,
+            partition,
+            url,
+            draft.parameters,
+            now,
+            rows,
+            rows_at_server,
+            draft.etag,
+            draft.last_modified,
+            licence,
+            disclaimer,
+            draft.is_sandbox,
+            draft.parts,
+            draft.tls_verified,
             columns,
-        )  # fmt: skip
+        )
         if not self.has_manifest(source, partition, manifest.snapshot_id):
             self._write_manifest(manifest)  # else the source returned to an earlier state: its manifest is kept
         draft.keep()

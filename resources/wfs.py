@@ -96,9 +96,15 @@ class Wfs:
         return FetchResult(len(ids), expected, lambda: read_stored(source, draft.store, parts))
 
     def _pages(
-        self, source: str, url: str, asked: dict[str, Any], unique_attribute: str, able: Capabilities,
-        expected: int | None, draft: Draft,
-    ) -> tuple[list[str], list[bytes]]:  # fmt: skip
+        self,
+        source: str,
+        url: str,
+        asked: dict[str, Any],
+        unique_attribute: str,
+        able: Capabilities,
+        expected: int | None,
+        draft: Draft,
+    ) -> tuple[list[str], list[bytes]]:
         """Fetch pages into the draft until one has nothing new; returns unique attribute and digest of each feature.
 
         A count may be a cap (MapServer's is), so it never ends the reading.

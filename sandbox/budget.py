@@ -19,7 +19,7 @@ ROWS_A_YEAR_AT_SCALE_1 = 9_000
 
 MEASURES = ["initial_pen", "modified_pen", "certified_pen", "committed_pen", "accrued_pen", "paid_pen"]
 MONTHS = ["ENERO", "FEBRERO", "MARZO", "ABRIL", "MAYO", "JUNIO", "JULIO", "AGOSTO", "SEPTIEMBRE", "OCTUBRE",
-          "NOVIEMBRE", "DICIEMBRE"]  # fmt: skip
+          "NOVIEMBRE", "DICIEMBRE"]
 UNDOCUMENTED_NATIONAL_CENTS = 217_254_637_245_00  # a national PIM for years whose official one is not in the seeds
 _OTHERS_SHARE_OF_MODIFIED = {"certified_pen": 0.96, "committed_pen": 0.94, "accrued_pen": 0.9, "paid_pen": 0.89}
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -42,7 +42,7 @@ PRODUCTS: dict[str, list[tuple[str, str, str, str, str, str, str]]] = {
              ("3000001", "ACCIONES COMUNES", "5000276", "GESTION DEL PROGRAMA", "10", "023", "0045")],
     "0121": [("3000825", "CATASTRO, TITULACION Y REGISTRO DE TIERRAS RURALES", "5006066", "FORMALIZACION DE LA PROPIEDAD", "10", "023", "0045"),
              ("3000633", "PRODUCTORES AGROPECUARIOS ADOPTAN PAQUETES TECNOLOGICOS", "5004496", "ASISTENCIA TECNICA", "10", "023", "0045")],
-}  # fmt: skip
+}
 OTHER_PRODUCT = ("3999999", "SIN PRODUCTO", "5000003", "GESTION ADMINISTRATIVA", "03", "006", "0008")
 
 
@@ -118,7 +118,7 @@ def _split(random: np.random.Generator, total: int, parts: int, spread: float = 
 def _programme_rows(
     random: np.random.Generator, programme: str, name: str, cents: dict[str, int],
     projects: list[Initiative], rows: int, capitals: pl.DataFrame,
-) -> pl.DataFrame:  # fmt: skip
+) -> pl.DataFrame:
     """Rows of one programme and year; amounts in cents, adding up to `cents` measure by measure."""
     rows += len(projects)
     catalogue = PRODUCTS.get(programme, [OTHER_PRODUCT])
@@ -233,7 +233,7 @@ def _wide(random: np.random.Generator, year: int, rows: pl.DataFrame) -> pl.Data
         "SUBGENERICA_DET": random.choice(["1", "2", "3", "7"], n),
         "ESPECIFICA": random.choice(["1", "2", "3", "11"], n),
         "ESPECIFICA_DET": random.choice(["1", "2", "99"], n),
-    }  # fmt: skip
+    }
     columns["META_NOMBRE"] = np.where(columns["FINALIDAD"] == "99999", "", rows["activity_name"].to_numpy())
     amounts = {
         "MONTO_PIA": rows["initial_pen"].to_numpy(),

@@ -104,8 +104,18 @@ _SERFOR_RESTORATION = (
     Field("CODINI", "String", "Código de iniciativa"),
     Field("NOMINI", "String", "Nombre de iniciativa"),
     Field("TITULA", "String", "Titular"),
-    Field("SITUAC", "String", "Situación", (("PREP", "En preparación"), ("EJEC", "En ejecución"), ("POST", "Monitoreo posterior"))),
-    Field("TIPRES", "String", "Tipo", (("RE", "Restauración"), ("RH", "Rehabilitación"), ("RM", "Remediación"), ("RI", "Reducción de impactos"))),
+    Field(
+        "SITUAC",
+        "String",
+        "Situación",
+        (("PREP", "En preparación"), ("EJEC", "En ejecución"), ("POST", "Monitoreo posterior")),
+    ),
+    Field(
+        "TIPRES",
+        "String",
+        "Tipo",
+        (("RE", "Restauración"), ("RH", "Rehabilitación"), ("RM", "Remediación"), ("RI", "Reducción de impactos")),
+    ),
     Field("ECOSIS", "String", "Ecosistema"),
     Field("CODCUI", "String", "CUI", length=7),
     Field("FECINI", "Date", "Inicio"),
@@ -116,7 +126,7 @@ _SERFOR_RESTORATION = (
     Field("VERCAM", "SmallInteger", "Verificación de campo", ((0, "No"), (1, "Sí"))),
     Field("TENENC", "SmallInteger", "Tenencia (código FERM)"),
     Field("ACTIVI", "String", "Actividades (códigos FERM)"),
-)  # fmt: skip
+)
 _DEGRADATION = (Field("OBJECTID", "OID"), Field("GRADO", "String", "Grado"), Field("FUENTE", "String", "Fuente"))
 _ECOSYSTEMS = (
     Field("OBJECTID", "OID"),
@@ -124,12 +134,7 @@ _ECOSYSTEMS = (
     Field("ECOSISTEMA", "String", "Ecosistema"),
     Field("SIMBOLO", "String", "Símbolo"),
 )
-_ANP = (
-    Field("OBJECTID", "OID"),
-    Field("anp_codi", "String"),
-    Field("anp_nomb", "String"),
-    Field("anp_cate", "String"),
-)
+_ANP = (Field("OBJECTID", "OID"), Field("anp_codi", "String"), Field("anp_nomb", "String"), Field("anp_cate", "String"))
 
 _MERESE = (
     Field("OBJECTID", "OID"),
@@ -323,8 +328,7 @@ def services_with(layers: Iterable[str], renamed: Mapping[str, Mapping[str, str]
 
     return tuple(
         replace(
-            service,
-            layers=(*map(on_the_day, service.layers), *(new if service.path == "ServicioDegradacion" else ())),
+            service, layers=(*map(on_the_day, service.layers), *(new if service.path == "ServicioDegradacion" else ()))
         )
         for service in SERVICES
     )

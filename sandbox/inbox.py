@@ -55,7 +55,10 @@ def write_inbox(folder: Path, seed: int, ground: Ground) -> None:
             random, ground, "Comunidad Nativa Alto Mayo", "Restauración del bosque", "Bosque de terraza no inundable", 2
         ),
     )
-    write_vector(folder / "agroforestal_sac" / "sistemas.geojson", rows_of(random, ground, "Agroforestal S.A.C.", "Sistemas agroforestales", "Agri", 1))  # fmt: skip
+    write_vector(
+        folder / "agroforestal_sac" / "sistemas.geojson",
+        rows_of(random, ground, "Agroforestal S.A.C.", "Sistemas agroforestales", "Agri", 1),
+    )
 
 
 def rows_of(
@@ -81,25 +84,27 @@ def rows_of(
         if not shift and not ground.outline.covers(shape):
             continue
         hectares = float(area_ha([shape])[0])
-        rows.append({
-            "codigo": f"{institution.split()[-1].upper()[:6]}-{len(rows) + 1:03d}",
-            "nombre": f"{words} en {place['district_name']}",
-            "institucion": institution,
-            "estado": "En ejecución",
-            "tipo": "Restauración ecológica",
-            "ecosistema": next((n for n in names if n.startswith(ecosystem)), names[0]),
-            "ubigeo": place["ubigeo"],
-            "cui": None,
-            "fecha_inicio": "2024-03-01",
-            "fecha_fin": None,
-            "meta_ha": f"{hectares * 1.5:.2f}",
-            "superficie_ha": f"{hectares:.2f}",
-            "verificado_campo": "NO",
-            "tenencia": "Comunal",
-            "actividades": "4;24",
-            "observaciones": None,
-            "geometry": shape,
-        })  # fmt: skip
+        rows.append(
+            {
+                "codigo": f"{institution.split()[-1].upper()[:6]}-{len(rows) + 1:03d}",
+                "nombre": f"{words} en {place['district_name']}",
+                "institucion": institution,
+                "estado": "En ejecución",
+                "tipo": "Restauración ecológica",
+                "ecosistema": next((n for n in names if n.startswith(ecosystem)), names[0]),
+                "ubigeo": place["ubigeo"],
+                "cui": None,
+                "fecha_inicio": "2024-03-01",
+                "fecha_fin": None,
+                "meta_ha": f"{hectares * 1.5:.2f}",
+                "superficie_ha": f"{hectares:.2f}",
+                "verificado_campo": "NO",
+                "tenencia": "Comunal",
+                "actividades": "4;24",
+                "observaciones": None,
+                "geometry": shape,
+            }
+        )
     return rows
 
 
@@ -108,11 +113,15 @@ def write_vector(path: Path, rows: list[dict[str, Any]], crs: str = "EPSG:4326")
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [n for n in rows[0] if n != "geometry"]
     pyogrio.raw.write(
-        path, shapely.to_wkb(np.array([r["geometry"] for r in rows], dtype=object)),
-        [np.array([r[n] for r in rows], dtype=object) for n in names], names, geometry_type="Polygon", crs=crs,
+        path,
+        shapely.to_wkb(np.array([r["geometry"] for r in rows], dtype=object)),
+        [np.array([r[n] for r in rows], dtype=object) for n in names],
+        names,
+        geometry_type="Polygon",
+        crs=crs,
         driver="LIBKML" if path.suffix == ".kml" else None,
         layer_options={"DBF_DATE_LAST_UPDATE": MADE_ON} if path.suffix == ".shp" else None,
-    )  # fmt: skip
+    )
 
 
 def _without_geometry(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,8 +139,14 @@ def _workbook(path: Path, rows: list[dict[str, Any]]) -> None:
         workbook.set_properties({"created": dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC)})
         frame = pl.DataFrame(_without_geometry(rows), infer_schema_length=None)
         frame.with_columns(pl.all().cast(pl.String)).write_excel(workbook, "Iniciativas")
-        values = {"codigo": [r["codigo"] for r in rows[:2]], "indicador": ["AURORA-006", "AURORA-012"], "anio": ["2025", "2025"],
-                  "valor": ["38.5", "64"], "unidad": [None, None], "metodo": ["Encuesta de hogares", "Padrón"]}  # fmt: skip
+        values = {
+            "codigo": [r["codigo"] for r in rows[:2]],
+            "indicador": ["AURORA-006", "AURORA-012"],
+            "anio": ["2025", "2025"],
+            "valor": ["38.5", "64"],
+            "unidad": [None, None],
+            "metodo": ["Encuesta de hogares", "Padrón"],
+        }
         pl.DataFrame(values, schema=dict.fromkeys(values, pl.String)).write_excel(workbook, "Indicadores")
 
 

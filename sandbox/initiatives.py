@@ -24,26 +24,63 @@ INITIATIVES_AT_SCALE_1 = 2_000
 
 # kind -> share of initiatives, their ecosystems, words of their names, share known to SERFOR
 KINDS: dict[str, tuple[float, list[str], list[str], float]] = {
-    "forest": (0.52, [f"E{n:02d}" for n in (3, 4, 5, 7, 8, 11, 12, 13, 14, 22, 23, 25, 26, 28, 29, 30)],
-               ["Recuperación de bosques", "Reforestación con especies nativas", "Restauración del bosque"], 0.7),
-    "paramo": (0.12, ["E15", "E16", "E17", "E18"],
-               ["Recuperación de pajonales", "Restauración de páramo y jalca", "Siembra y cosecha de agua"], 0.2),
+    "forest": (
+        0.52,
+        [f"E{n:02d}" for n in (3, 4, 5, 7, 8, 11, 12, 13, 14, 22, 23, 25, 26, 28, 29, 30)],
+        ["Recuperación de bosques", "Reforestación con especies nativas", "Restauración del bosque"],
+        0.7,
+    ),
+    "paramo": (
+        0.12,
+        ["E15", "E16", "E17", "E18"],
+        ["Recuperación de pajonales", "Restauración de páramo y jalca", "Siembra y cosecha de agua"],
+        0.2,
+    ),
     "mangrove": (0.04, ["E27", "E34"], ["Restauración de manglar", "Recuperación del ecosistema de manglar"], 0.2),
     "wetland": (0.10, ["E19", "E02", "E34"], ["Recuperación de bofedales", "Restauración de humedal"], 0.2),
-    "agricultural_soil": (0.16, ["I03", "I02", "E21"],
-                          ["Recuperación de suelos agrarios", "Terrazas y zanjas de infiltración",
-                           "Mejoramiento de suelos degradados"], 0.1),
-    "marine_coastal": (0.06, ["E32", "E34", "E31"], ["Restauración de praderas de macroalgas",
-                                                     "Recuperación de banco natural"], 0.0),
-}  # fmt: skip
+    "agricultural_soil": (
+        0.16,
+        ["I03", "I02", "E21"],
+        ["Recuperación de suelos agrarios", "Terrazas y zanjas de infiltración", "Mejoramiento de suelos degradados"],
+        0.1,
+    ),
+    "marine_coastal": (
+        0.06,
+        ["E32", "E34", "E31"],
+        ["Restauración de praderas de macroalgas", "Recuperación de banco natural"],
+        0.0,
+    ),
+}
 
 LEADS = [
-    "Gobierno Regional de {department}", "Municipalidad Distrital de {district}", "Municipalidad Provincial de {province}",
-    "MINAM", "SERFOR", "AGRO RURAL", "Comunidad Campesina {place}", "Comunidad Nativa {place}", "ONG Tierra {place}",
-    "Universidad Nacional de {department}", "Agroforestal {place} S.A.C.",
-]  # fmt: skip
-PLACES = ["Yanacocha", "Huayllay", "Santa Rosa", "San Juan", "Pampa Grande", "Alto Mayo", "Río Blanco", "Quebrada Honda",
-          "Cerro Azul", "Valle Hermoso", "Tres Lagunas", "Puca Allpa", "Qori Wayta", "Nueva Esperanza"]  # fmt: skip
+    "Gobierno Regional de {department}",
+    "Municipalidad Distrital de {district}",
+    "Municipalidad Provincial de {province}",
+    "MINAM",
+    "SERFOR",
+    "AGRO RURAL",
+    "Comunidad Campesina {place}",
+    "Comunidad Nativa {place}",
+    "ONG Tierra {place}",
+    "Universidad Nacional de {department}",
+    "Agroforestal {place} S.A.C.",
+]
+PLACES = [
+    "Yanacocha",
+    "Huayllay",
+    "Santa Rosa",
+    "San Juan",
+    "Pampa Grande",
+    "Alto Mayo",
+    "Río Blanco",
+    "Quebrada Honda",
+    "Cerro Azul",
+    "Valle Hermoso",
+    "Tres Lagunas",
+    "Puca Allpa",
+    "Qori Wayta",
+    "Nueva Esperanza",
+]
 STATUSES = ["in_preparation", "in_progress", "post_completion"]
 TYPES = ["ecological_restoration", "rehabilitation", "remediation", "reducing_impacts"]
 MINAM_STATUS = {"in_preparation": 1, "in_progress": 2, "post_completion": 3}
@@ -123,9 +160,11 @@ def make_initiatives(seed: int, scale: float, ground: Ground) -> list[Initiative
         hectares = float(np.clip(random.lognormal(4.0, 1.0), 1.5, 2_500)) / max(scale, 0.05)
         place = str(random.choice(PLACES))
         lead = str(random.choice(LEADS)).format(
-            department=district["department_name"], district=district["district_name"],
-            province=district["province_name"], place=place,
-        )  # fmt: skip
+            department=district["department_name"],
+            district=district["district_name"],
+            province=district["province_name"],
+            place=place,
+        )
         public = lead.startswith(("Gobierno", "Municipalidad", "MINAM", "SERFOR", "AGRO"))
         initiative = Initiative(
             key=f"T{number:06d}",
@@ -215,9 +254,15 @@ class Truth:
 
 
 def minam_record(
-    random: np.random.Generator, office: Office, initiative: Initiative, record: str, shape: str,
-    polygons: list[dict[str, Any]], points: list[dict[str, Any]], truth: Truth,
-) -> None:  # fmt: skip
+    random: np.random.Generator,
+    office: Office,
+    initiative: Initiative,
+    record: str,
+    shape: str,
+    polygons: list[dict[str, Any]],
+    points: list[dict[str, Any]],
+    truth: Truth,
+) -> None:
     """MINAM's features of an initiative, as polygons, a point or without place, appended to `polygons` or `points`."""
     row, reason = _minam_attributes(random, office, initiative, record)
     truth.record(initiative, "minam", record, reason)
@@ -282,9 +327,13 @@ def _minam_attributes(
 
 
 def serfor_record(
-    random: np.random.Generator, office: Office, initiative: Initiative, record: str, rows: list[dict[str, Any]],
+    random: np.random.Generator,
+    office: Office,
+    initiative: Initiative,
+    record: str,
+    rows: list[dict[str, Any]],
     truth: Truth,
-) -> None:  # fmt: skip
+) -> None:
     """SERFOR's one feature of an initiative, appended to `rows`."""
     reason = None
     status = SERFOR_STATUS[initiative.status]

@@ -18,7 +18,7 @@ from sandbox.spellings import Office
 OTHERS_AT_SCALE_1 = 4_000
 BLANKS = ["", " ", "-", "NULL", "--", "-.-"]
 DECOYS = ["MEJORAMIENTO DEL SERVICIO DE ÁREA VERDE URBANA EN", "RECUPERACIÓN DEL SERVICIO DE DRENAJE DE RIEGO EN",
-          "MEJORAMIENTO DE PISTAS Y VEREDAS EN", "CREACIÓN DEL SERVICIO DE AGUA POTABLE EN"]  # fmt: skip
+          "MEJORAMIENTO DE PISTAS Y VEREDAS EN", "CREACIÓN DEL SERVICIO DE AGUA POTABLE EN"]
 
 
 def make_investments(seed: int, scale: float, initiatives: list[Initiative]) -> pl.DataFrame:

@@ -10,11 +10,24 @@ import re
 
 import numpy as np
 
-_SHORT = {"Recuperación": "Recup.", "Restauración": "Rest.", "Reforestación": "Reforest.", "Mejoramiento": "Mej.",
-          "ecosistema": "ecosist.", "distrito de": "dist.", "Quebrada": "Qda.", "Santa": "Sta."}  # fmt: skip
-_LEADS = [("Gobierno Regional de ", "GORE "), ("Municipalidad Distrital de ", "Mun. Dist. "),
-          ("Municipalidad Provincial de ", "M.P. de "), ("Comunidad Campesina ", "C.C. "), ("Comunidad Nativa ", "CC.NN. "),
-          ("Universidad Nacional de ", "Univ. Nac. ")]  # fmt: skip
+_SHORT = {
+    "Recuperación": "Recup.",
+    "Restauración": "Rest.",
+    "Reforestación": "Reforest.",
+    "Mejoramiento": "Mej.",
+    "ecosistema": "ecosist.",
+    "distrito de": "dist.",
+    "Quebrada": "Qda.",
+    "Santa": "Sta.",
+}
+_LEADS = [
+    ("Gobierno Regional de ", "GORE "),
+    ("Municipalidad Distrital de ", "Mun. Dist. "),
+    ("Municipalidad Provincial de ", "M.P. de "),
+    ("Comunidad Campesina ", "C.C. "),
+    ("Comunidad Nativa ", "CC.NN. "),
+    ("Universidad Nacional de ", "Univ. Nac. "),
+]
 _OTHER_WORDS = {"Recuperación": "Restauración", "Restauración": "Recuperación", "Reforestación": "Forestación"}
 _PARTNERS = ["Fondo de las Américas", "PROFONANPE", "Agencia de Cooperación", "Asociación Andina de Conservación"]
 

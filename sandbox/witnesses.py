@@ -25,8 +25,14 @@ from sandbox.initiatives import Initiative
 from sandbox.spellings import Office
 
 LONG_FROM = 2024
-_MEASURES = ("MONTO_PIA", "MONTO_PIM", "MONTO_CERTIFICADO_ANUAL", "MONTO_COMPROMETIDO_ANUAL", "MONTO_DEVENGADO_ANUAL",
-             "MONTO_GIRADO_ANUAL")  # fmt: skip
+_MEASURES = (
+    "MONTO_PIA",
+    "MONTO_PIM",
+    "MONTO_CERTIFICADO_ANUAL",
+    "MONTO_COMPROMETIDO_ANUAL",
+    "MONTO_DEVENGADO_ANUAL",
+    "MONTO_GIRADO_ANUAL",
+)
 
 
 def long_file(wide: pl.DataFrame) -> pl.DataFrame:
@@ -40,20 +46,30 @@ def long_file(wide: pl.DataFrame) -> pl.DataFrame:
     )
     zero = pl.lit("0")
     opening = base.select(
-        *columns, MES_EJE=zero, MONTO_PIA="MONTO_PIA", MONTO_PIM="MONTO_PIM", MONTO_CERTIFICADO=zero,
-        MONTO_COMPROMETIDO_ANUAL=zero, MONTO_COMPROMETIDO=zero, MONTO_DEVENGADO=zero, MONTO_GIRADO=zero,
-    )  # fmt: skip
+        *columns,
+        MES_EJE=zero,
+        MONTO_PIA="MONTO_PIA",
+        MONTO_PIM="MONTO_PIM",
+        MONTO_CERTIFICADO=zero,
+        MONTO_COMPROMETIDO_ANUAL=zero,
+        MONTO_COMPROMETIDO=zero,
+        MONTO_DEVENGADO=zero,
+        MONTO_GIRADO=zero,
+    )
     months = []
     for number, month in enumerate(MONTHS, start=1):
         last = number == 12  # certified, committed and paid flow in the last month
         flow = base.select(
-            *columns, MES_EJE=pl.lit(str(number)), MONTO_PIA=zero, MONTO_PIM=zero,
+            *columns,
+            MES_EJE=pl.lit(str(number)),
+            MONTO_PIA=zero,
+            MONTO_PIM=zero,
             MONTO_CERTIFICADO=pl.col("MONTO_CERTIFICADO_ANUAL") if last else zero,
             MONTO_COMPROMETIDO_ANUAL=pl.col("MONTO_COMPROMETIDO_ANUAL") if last else zero,
             MONTO_COMPROMETIDO=pl.col(f"MONTO_DEVENGADO_{month}"),
             MONTO_DEVENGADO=pl.col(f"MONTO_DEVENGADO_{month}"),
             MONTO_GIRADO=pl.col("MONTO_GIRADO_ANUAL") if last else zero,
-        )  # fmt: skip
+        )
         empty = (pl.col("MONTO_DEVENGADO").cast(pl.Float64) == 0) & (pl.col("MONTO_GIRADO").cast(pl.Float64) == 0)
         months.append(flow.filter(~empty) if not last else flow)
     whole = pl.concat([*reversed(months), opening])
@@ -62,9 +78,11 @@ def long_file(wide: pl.DataFrame) -> pl.DataFrame:
 
 def consulta_amigable(year: int, wide: pl.DataFrame) -> str:
     """The export of one year: soles without decimals, a breadcrumb with totals, HTML dressed as .xls."""
-    totals = wide.group_by("PROGRAMA_PPTO", "PROGRAMA_PPTO_NOMBRE").agg(
-        pl.col(c).cast(pl.Decimal(20, 2)).sum() for c in _MEASURES
-    ).sort("PROGRAMA_PPTO")  # fmt: skip
+    totals = (
+        wide.group_by("PROGRAMA_PPTO", "PROGRAMA_PPTO_NOMBRE")
+        .agg(pl.col(c).cast(pl.Decimal(20, 2)).sum() for c in _MEASURES)
+        .sort("PROGRAMA_PPTO")
+    )
 
     def soles(value: Any) -> str:
         return f"{round(value):,}"
@@ -98,21 +116,57 @@ def closed_investments(seed: int, active: pl.DataFrame) -> tuple[pl.DataFrame, p
     shifted = picked.with_columns(CODIGO_UNICO=(pl.col("CODIGO_UNICO").cast(pl.Int64) - 100_000).cast(pl.String))
     accrued = pl.col("DEVEN_ACUMUL_ANIO_ANT")
     closed = shifted.head(350).select(
-        "CODIGO_UNICO", "CODIGO_SNIP", "NOMBRE_INVERSION", "NIVEL", "SECTOR", pl.lit("CERRADO ").alias("ESTADO"), "SITUACION",
-        "MONTO_VIABLE", "COSTO_ACTUALIZADO", "FECHA_REGISTRO", "FECHA_VIABILIDAD", "FUNCION", "TIPO_INVERSION", "DES_TIPOLOGIA",
-        accrued.alias("DEVEN_ACUMULADO"), pl.lit("2023-12-31 00:00:00").alias("FECHA_CIERRE"), "UBIGEO", "LATITUD", "LONGITUD",
-        pl.lit("SERVICIO DE RECUPERACION").alias("DES_SERVICIO"), pl.lit("").alias("DES_BRECHA"), pl.lit("HECTAREAS").alias("DES_UM"),
-        pl.lit("").alias("DES_ESPACIO_GEO"), pl.Series("CONTRIB_CIERRE_BRECHA", random.uniform(1, 90, min(350, shifted.height)).round(2).astype(str)),
-        pl.lit("0").alias("TOTAL_LIQUIDACION"), pl.lit("2025").alias("ANIO_PROC"),
-    )  # fmt: skip
+        "CODIGO_UNICO",
+        "CODIGO_SNIP",
+        "NOMBRE_INVERSION",
+        "NIVEL",
+        "SECTOR",
+        pl.lit("CERRADO ").alias("ESTADO"),
+        "SITUACION",
+        "MONTO_VIABLE",
+        "COSTO_ACTUALIZADO",
+        "FECHA_REGISTRO",
+        "FECHA_VIABILIDAD",
+        "FUNCION",
+        "TIPO_INVERSION",
+        "DES_TIPOLOGIA",
+        accrued.alias("DEVEN_ACUMULADO"),
+        pl.lit("2023-12-31 00:00:00").alias("FECHA_CIERRE"),
+        "UBIGEO",
+        "LATITUD",
+        "LONGITUD",
+        pl.lit("SERVICIO DE RECUPERACION").alias("DES_SERVICIO"),
+        pl.lit("").alias("DES_BRECHA"),
+        pl.lit("HECTAREAS").alias("DES_UM"),
+        pl.lit("").alias("DES_ESPACIO_GEO"),
+        pl.Series("CONTRIB_CIERRE_BRECHA", random.uniform(1, 90, min(350, shifted.height)).round(2).astype(str)),
+        pl.lit("0").alias("TOTAL_LIQUIDACION"),
+        pl.lit("2025").alias("ANIO_PROC"),
+    )
     off = shifted.tail(shifted.height - 350) if shifted.height > 350 else shifted.tail(1)
     deactivated = off.select(
-        pl.when(pl.int_range(pl.len()) % 17 == 0).then(pl.lit("")).otherwise(pl.col("CODIGO_UNICO")).alias("CODIGO_UNICO"),
-        pl.col("CODIGO_SNIP").alias("COD_SNIP"), "NOMBRE_INVERSION", "NIVEL", "SECTOR",
-        pl.lit("DESACTIVADO   PERMANENTE").alias("ESTADO"), "SITUACION", "MONTO_VIABLE", "COSTO_ACTUALIZADO", "FECHA_REGISTRO",
-        "FECHA_VIABILIDAD", "FUNCION", pl.lit("").alias("SUBPROGRAM"), "TIPO_INVERSION", "DES_TIPOLOGIA",
-        accrued.alias("DEVENGADO_ACUMULADO"), "UBIGEO", pl.lit("2025").alias("ANIO_PROC"),
-    )  # fmt: skip
+        pl.when(pl.int_range(pl.len()) % 17 == 0)
+        .then(pl.lit(""))
+        .otherwise(pl.col("CODIGO_UNICO"))
+        .alias("CODIGO_UNICO"),
+        pl.col("CODIGO_SNIP").alias("COD_SNIP"),
+        "NOMBRE_INVERSION",
+        "NIVEL",
+        "SECTOR",
+        pl.lit("DESACTIVADO   PERMANENTE").alias("ESTADO"),
+        "SITUACION",
+        "MONTO_VIABLE",
+        "COSTO_ACTUALIZADO",
+        "FECHA_REGISTRO",
+        "FECHA_VIABILIDAD",
+        "FUNCION",
+        pl.lit("").alias("SUBPROGRAM"),
+        "TIPO_INVERSION",
+        "DES_TIPOLOGIA",
+        accrued.alias("DEVENGADO_ACUMULADO"),
+        "UBIGEO",
+        pl.lit("2025").alias("ANIO_PROC"),
+    )
     return closed, deactivated
 
 
@@ -125,11 +179,33 @@ def gaps(seed: int, active: pl.DataFrame, initiatives: list[Initiative]) -> pl.D
         if cui in targets:
             share = float(random.uniform(0.3, 0.7))
             for part, year in ((share, 2025), (1 - share, 2026)):
-                rows.append((cui, "SERVICIOS ECOSISTEMICOS", "PORCENTAJE DE SUPERFICIE DE ECOSISTEMAS DEGRADADOS QUE BRINDAN SERVICIOS ECOSISTÉMICOS QUE REQUIEREN DE RECUPERACIÓN",
-                             "HECTAREAS", "DISTRITAL", str(year), "3217389.29", f"{targets[cui] * part:.2f}", "2025"))  # fmt: skip
+                rows.append(
+                    (
+                        cui,
+                        "SERVICIOS ECOSISTEMICOS",
+                        "PORCENTAJE DE SUPERFICIE DE ECOSISTEMAS DEGRADADOS QUE BRINDAN SERVICIOS ECOSISTÉMICOS QUE REQUIEREN DE RECUPERACIÓN",
+                        "HECTAREAS",
+                        "DISTRITAL",
+                        str(year),
+                        "3217389.29",
+                        f"{targets[cui] * part:.2f}",
+                        "2025",
+                    )
+                )
         elif random.random() < 0.3:
-            rows.append((cui, "AGUA POTABLE", "PORCENTAJE DE LA POBLACION SIN ACCESO", "PERSONAS", "DISTRITAL", "2025", "1000",
-                         str(int(random.integers(50, 900))), "2025"))  # fmt: skip
+            rows.append(
+                (
+                    cui,
+                    "AGUA POTABLE",
+                    "PORCENTAJE DE LA POBLACION SIN ACCESO",
+                    "PERSONAS",
+                    "DISTRITAL",
+                    "2025",
+                    "1000",
+                    str(int(random.integers(50, 900))),
+                    "2025",
+                )
+            )
     names = [
         "CODIGO_UNICO",
         "DES_SERVICIO",
@@ -157,34 +233,56 @@ def ferm(seed: int, initiatives: list[Initiative]) -> list[dict[str, Any]]:
     for initiative in initiatives:
         if initiative.restoration_type not in types or random.random() > 0.04:
             continue
-        records.append({
-            "initiative_id": f"ferm-{initiative.key.lower()}",
-            "title": Office(seed, 4, int(initiative.key[1:])).name(initiative.name),
-            "source": str(random.choice(["FERM", "GEF", "Nature Commitments"], p=[0.8, 0.15, 0.05])),
-            "restoration_status": statuses[initiative.status],
-            "country_codes_iso3": ["PER"],
-            "restoration_types": [types[initiative.restoration_type]],
-            "last_updated": f"{initiative.start.year}-12-01T00:00:00Z",
-            "description": None,
-            "organizations": [{"name": initiative.lead, "role": "Leading"}],
-            "url": f"https://ferm.fao.org/initiatives/{initiative.key.lower()}",
-            "starting_year": initiative.start.year,
-            "ending_year": initiative.end.year if initiative.end else None,
-            "area_under_restoration_ha": initiative.target_ha,
-        })  # fmt: skip
+        records.append(
+            {
+                "initiative_id": f"ferm-{initiative.key.lower()}",
+                "title": Office(seed, 4, int(initiative.key[1:])).name(initiative.name),
+                "source": str(random.choice(["FERM", "GEF", "Nature Commitments"], p=[0.8, 0.15, 0.05])),
+                "restoration_status": statuses[initiative.status],
+                "country_codes_iso3": ["PER"],
+                "restoration_types": [types[initiative.restoration_type]],
+                "last_updated": f"{initiative.start.year}-12-01T00:00:00Z",
+                "description": None,
+                "organizations": [{"name": initiative.lead, "role": "Leading"}],
+                "url": f"https://ferm.fao.org/initiatives/{initiative.key.lower()}",
+                "starting_year": initiative.start.year,
+                "ending_year": initiative.end.year if initiative.end else None,
+                "area_under_restoration_ha": initiative.target_ha,
+            }
+        )
     return records
 
 
 def crosswalk() -> pl.DataFrame:
     """INEI and RENIEC codes of every district. RENIEC's follow its order of departments, Callao last."""
-    inei_order = {"07": "24", "08": "07", "09": "08", "10": "09", "11": "10", "12": "11", "13": "12", "14": "13", "15": "14",
-                  "16": "15", "17": "16", "18": "17", "19": "18", "20": "19", "21": "20", "22": "21", "23": "22", "24": "23"}  # fmt: skip
+    inei_order = {
+        "07": "24",
+        "08": "07",
+        "09": "08",
+        "10": "09",
+        "11": "10",
+        "12": "11",
+        "13": "12",
+        "14": "13",
+        "15": "14",
+        "16": "15",
+        "17": "16",
+        "18": "17",
+        "19": "18",
+        "20": "19",
+        "21": "20",
+        "22": "21",
+        "23": "22",
+        "24": "23",
+    }
     districts = read_seed("districts_inei_2025")
     return districts.select(
         UBIGEO_INEI="ubigeo",
         UBIGEO_RENIEC=pl.col("ubigeo").str.slice(0, 2).replace(inei_order) + pl.col("ubigeo").str.slice(2),
-        DEPARTAMENTO="department_name", PROVINCIA="province_name", DISTRITO="district_name",
-    )  # fmt: skip
+        DEPARTAMENTO="department_name",
+        PROVINCIA="province_name",
+        DISTRITO="district_name",
+    )
 
 
 def district_archive(districts: pl.DataFrame) -> bytes:
@@ -195,10 +293,15 @@ def district_archive(districts: pl.DataFrame) -> bytes:
         parts = (shapely.get_parts(g) for g in shapely.from_wkb(districts["geometry"].to_numpy()))
         shapes = [shapely.MultiPolygon(list(p)) for p in parts]
         pyogrio.raw.write(
-            path, shapely.to_wkb(np.array(shapes, dtype=object)),
-            [districts["ubigeo"].to_numpy().astype(object), districts["district_name"].to_numpy().astype(object)], ["UBIGEO", "DISTRITO"],
-            driver="GPKG", layer="Distrito", geometry_type="MultiPolygon", crs="EPSG:4326",
-        )  # fmt: skip
+            path,
+            shapely.to_wkb(np.array(shapes, dtype=object)),
+            [districts["ubigeo"].to_numpy().astype(object), districts["district_name"].to_numpy().astype(object)],
+            ["UBIGEO", "DISTRITO"],
+            driver="GPKG",
+            layer="Distrito",
+            geometry_type="MultiPolygon",
+            crs="EPSG:4326",
+        )
         return stored_rar("Distrito.gpkg", path.read_bytes())
 
 

@@ -216,10 +216,13 @@ def _write_ground(world: World, ground: Ground) -> None:
     ):
         units = ground.districts.with_columns(pl.col("ubigeo").str.slice(0, digits)).sort("ubigeo")
         merged = [
-            {"ubigeo": unit, **{theirs: frame[ours][0] for theirs, ours in columns.items()},
-             "geometry": shapely.to_geojson(shapely.union_all(shapely.from_wkb(frame["geometry"].to_numpy())))}
+            {
+                "ubigeo": unit,
+                **{theirs: frame[ours][0] for theirs, ours in columns.items()},
+                "geometry": shapely.to_geojson(shapely.union_all(shapely.from_wkb(frame["geometry"].to_numpy()))),
+            }
             for (unit,), frame in units.partition_by("ubigeo", as_dict=True).items()
-        ]  # fmt: skip
+        ]
         pl.DataFrame(merged).write_parquet(world.layers / f"{level}.parquet")
 
 
@@ -232,9 +235,13 @@ def write_degradation(world: World, year: int, frame: pl.DataFrame) -> None:
 def write_districts(world: World, districts: pl.DataFrame) -> None:
     """The districts as INEI's WFS serves them."""
     districts.select(
-        ubigeo="ubigeo", departamen="department_name", provincia="province_name", distrito="district_name",
-        capital="capital_name", geometry=pl.Series([shapely.to_geojson(g) for g in shapely.from_wkb(districts["geometry"])]),
-    ).write_parquet(world.layers / "districts.parquet")  # fmt: skip
+        ubigeo="ubigeo",
+        departamen="department_name",
+        provincia="province_name",
+        distrito="district_name",
+        capital="capital_name",
+        geometry=pl.Series([shapely.to_geojson(g) for g in shapely.from_wkb(districts["geometry"])]),
+    ).write_parquet(world.layers / "districts.parquet")
 
 
 def write_truth(

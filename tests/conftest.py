@@ -202,9 +202,12 @@ def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ma
     started: list[SandboxServers] = []
 
     def make(
-        world: World, services: tuple[Service, ...] = SERVICES, data_dir: Path | None = None, *,
+        world: World,
+        services: tuple[Service, ...] = SERVICES,
+        data_dir: Path | None = None,
+        *,
         after_a_good_night: bool = False,
-    ) -> Pipeline:  # fmt: skip
+    ) -> Pipeline:
         servers = SandboxServers(world, services)
         servers.start()
         started.append(servers)

@@ -69,12 +69,17 @@ class ClosingLines:
     def _spending(self, con: duckdb.DuckDBPyConnection) -> None:
         """Ours beside the official figure, for the years that have one; the other years have their own column."""
         closed, open_years = (
-            _years([year for (year,) in con.execute(
-                "select distinct fiscal_year from marts.spending_by_programme"
-                f" where official_accrued_pen is {'not ' if has_official else ''}null order by all"
-            ).fetchall()])
+            _years(
+                [
+                    year
+                    for (year,) in con.execute(
+                        "select distinct fiscal_year from marts.spending_by_programme"
+                        f" where official_accrued_pen is {'not ' if has_official else ''}null order by all"
+                    ).fetchall()
+                ]
+            )
             for has_official in (True, False)
-        )  # fmt: skip
+        )
         title = "Accrued by programme, S/ million" + (f", {closed}" if closed else "")
         table = Table(title=title, title_justify="left")
         names = ["programme", "ours", "official", "difference S/"] + (

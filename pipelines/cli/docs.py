@@ -76,9 +76,15 @@ def _section(layer: SourceLayer) -> list[str]:
     contracts = sorted({str(load_models()[t].about.contract) for t in models if load_models()[t].about.contract})
     facts = {
         "Título": layer.title_es,
-        "Address": layer.url if not layer.url_from_year else ", ".join(f"from {y}: `{u}`" for y, u in layer.url_from_year.items()),
+        "Address": layer.url
+        if not layer.url_from_year
+        else ", ".join(f"from {y}: `{u}`" for y, u in layer.url_from_year.items()),
         "Read as": layer.read_as + (f", layer `{layer.layer_name}`" if layer.layer_name else ""),
-        "Parts": "one a fiscal year" if layer.is_by_fiscal_year else "one a year, part or file found" if layer.is_in_parts else "one",
+        "Parts": "one a fiscal year"
+        if layer.is_by_fiscal_year
+        else "one a year, part or file found"
+        if layer.is_in_parts
+        else "one",
         "Cadence": layer.cadence,
         "Rows may shrink by": f"{layer.allowed_shrink:.0%}",
         "Without it": "no release" if layer.is_essential else "its tables are empty until it is read once",
@@ -86,11 +92,13 @@ def _section(layer: SourceLayer) -> list[str]:
         "Vintage": layer.vintage or "not said",
         "Raw asset": f"`{raw_key(layer).to_user_string()}`",
         "Staging": ", ".join(f"`{table_key(t).to_user_string()}`" for t in models),
-        "Protocol": ", ".join(f"`{c}`" for c in contracts) or "initiatives and areas, through `std_initiatives` and `std_areas`, "
-        "or the rules of the tables below",
-        "A file instead of the server": f"`inbox/fuentes/{layer.source}/`" if not layer.is_submitted else "is what it reads",
+        "Protocol": ", ".join(f"`{c}`" for c in contracts)
+        or "initiatives and areas, through `std_initiatives` and `std_areas`, or the rules of the tables below",
+        "A file instead of the server": f"`inbox/fuentes/{layer.source}/`"
+        if not layer.is_submitted
+        else "is what it reads",
         "**Assumed**": layer.assumed or "nothing",
-    }  # fmt: skip
+    }
     return [
         f"## `{layer.source}` — {layer.title_en}",
         "",

@@ -82,10 +82,11 @@ def _packages(_: Settings) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:
         is_caged = bool(bubblewrap(scratch))
     yield Finding(
-        "files from outside", is_caged or None,
+        "files from outside",
+        is_caged or None,
         "read inside bubblewrap" if is_caged else "read with limits, but seeing this machine's files",
         "install bubblewrap (Debian: `apt-get install bubblewrap`)",
-    )  # fmt: skip
+    )
     try:
         yield Finding("spatial extension", is_good=True, reported=str(spatial_extension().parent.name))
     except RuntimeError as error:
@@ -128,9 +129,11 @@ def _folder(settings: Settings) -> Iterator[Finding]:
     )
     if alike := Inbox(folder / "inbox").alike():
         yield Finding(
-            "inbox", is_good=None, reported="; ".join(" and ".join(names) for names in alike),
+            "inbox",
+            is_good=None,
+            reported="; ".join(" and ".join(names) for names in alike),
             todo="folders that differ in capitals alone are institutions of their own; make them one if they are one",
-        )  # fmt: skip
+        )
     lock = RunLock(folder)
     try:
         lock.acquire(0, "doctor")

@@ -35,9 +35,10 @@ class EventLog(SqliteEventLogStorage):
         with self._db_lock:
             if shard not in self._engines:
                 self._engines[shard] = create_engine(
-                    self.conn_string_for_shard(shard), poolclass=StaticPool,
+                    self.conn_string_for_shard(shard),
+                    poolclass=StaticPool,
                     connect_args={"timeout": 60, "check_same_thread": False},  # one thread at a time holds the lock
-                )  # fmt: skip
+                )
             engine = self._engines[shard]
             if shard not in self._initialized_dbs:
                 self._initdb(engine)

@@ -26,7 +26,12 @@ def diagram_source() -> str:
     lines = ["direction: right"]
     for name in sorted(tied):
         about = tables[name]
-        pointed = {c.references.rpartition(".")[2] for t in tables.values() for c in t.columns if c.references and c.references.startswith(f"{name}.")}  # fmt: skip
+        pointed = {
+            c.references.rpartition(".")[2]
+            for t in tables.values()
+            for c in t.columns
+            if c.references and c.references.startswith(f"{name}.")
+        }
         lines.append(f"{_plain(name)}: {{\n  shape: sql_table")
         lines += [
             f"  {c.name}: {c.type.split('(')[0]}{_constraint(c.references, c.name in pointed)}"
@@ -63,6 +68,8 @@ def draw_diagram() -> str:
         source.write_text(diagram_source(), encoding="utf-8")
         subprocess.run(  # noqa: S603 - our own program with our own file
             [str(_PROGRAMME), "--layout=elk", "--pad=16", "--theme=0", str(source), str(drawn)],
-            check=True, capture_output=True, timeout=120,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
         return drawn.read_text(encoding="utf-8")

@@ -73,7 +73,7 @@ ES = Words(
     contract_head=("Contrato", "Qué describe", "Versión", "Reglas"),
     signed="Los seis contratos que una institución adopta:",
     others="Los que rigen las demás fuentes y lo que se publica:",
-)  # fmt: skip
+)
 EN = Words(
     language="en",
     created="This page is made from the contract `expectations/protocol/{name}.odcs.yml` by `make docs`; the contract is what holds.",
@@ -100,7 +100,7 @@ EN = Words(
     contract_head=("Contract", "What it describes", "Version", "Rules"),
     signed="The six contracts that an institution adopts:",
     others="Those that govern the other sources and what is published:",
-)  # fmt: skip
+)
 
 
 def protocol_pages(root: Path) -> dict[Path, str]:
@@ -157,9 +157,15 @@ def _column(field: Field, words: Words) -> tuple[str, ...]:
     listed = field.code_list or (field.choices if isinstance(field.choices, str) else ", ".join(field.choices))
     name = f"`{field.name}`" + (f" (`{field.form_name}`)" if field.form_name else "")
     return (
-        name, field.title_es if es else field.title_en, field.meaning_es if es else field.meaning_en, f"`{field.type}`",
-        field.unit or "", f"[{listed}](code-lists.md)" if "." in listed else listed, must, field.example,
-    )  # fmt: skip
+        name,
+        field.title_es if es else field.title_en,
+        field.meaning_es if es else field.meaning_en,
+        f"`{field.type}`",
+        field.unit or "",
+        f"[{listed}](code-lists.md)" if "." in listed else listed,
+        must,
+        field.example,
+    )
 
 
 def _rule(number: int, rule: Rule, words: Words) -> tuple[str, ...]:
@@ -168,9 +174,12 @@ def _rule(number: int, rule: Rule, words: Words) -> tuple[str, ...]:
     broken = rule.reason_es if es else rule.reason_en.rstrip(".")
     repair = f" *{words.repair}: {rule.mend_es}*" if rule.mend_es else ""
     return (
-        str(number), f"**{broken}.**{repair} <br>`{rule.rule_id}`", rule.why_es if es else rule.why_en,
-        words.dimension[rule.dimension], words.outcome[kind],
-    )  # fmt: skip
+        str(number),
+        f"**{broken}.**{repair} <br>`{rule.rule_id}`",
+        rule.why_es if es else rule.why_en,
+        words.dimension[rule.dimension],
+        words.outcome[kind],
+    )
 
 
 def _lists_page(words: Words) -> str:
@@ -199,9 +208,16 @@ def _with_index(path: Path, words: Words) -> str:
         found = [read_contract(name) for name in names]
         return _table(
             words.contract_head,
-            [(f"[{c.title_es if es else c.title_en.capitalize()}]({c.name}.md)",
-              (c.purpose_es if es else c.purpose_en) or c.purpose_en, c.version, len(c.rules)) for c in found],
-        )  # fmt: skip
+            [
+                (
+                    f"[{c.title_es if es else c.title_en.capitalize()}]({c.name}.md)",
+                    (c.purpose_es if es else c.purpose_en) or c.purpose_en,
+                    c.version,
+                    len(c.rules),
+                )
+                for c in found
+            ],
+        )
 
     others = [name for name in contract_names() if name not in PROTOCOL]
     lines = [words.signed, "", *listed(PROTOCOL), words.others, "", *listed(others)]

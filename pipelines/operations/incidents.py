@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 LOG_FILE = "incidents.json"
 _OLDEST_COPY = dt.timedelta(days=2)
 _TRANSIENT = {
-    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
-}  # fmt: skip
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.TransientSourceError)
+}
 _INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 _BLOCKED = {"DagsterAssetCheckFailedError"}  # the check itself has more detail
 _NOT_AN_INCIDENT = {errors.AnotherRun.__name__} | _INTERRUPTED | _BLOCKED
@@ -117,9 +119,15 @@ def source_incidents(store: SnapshotStore, layers: Mapping[str, SourceLayer]) ->
                 f"La fuente {name} ({layer.title_es}) no se pudo leer: {last.message}",
                 f"{first.at[:16].replace('T', ' ')} UTC",
                 last.error not in _TRANSIENT and not is_awaited,
-                f"se usa su copia del {attempts[good[-1]].at[:10]}" if good else "nunca se leyó: sus tablas están vacías o no hay publicación",
-                _AWAITED if is_awaited else _TODO.get(last.error or "", _TODO["TransientSourceError"] if last.error in _TRANSIENT else _TODO_OTHERWISE),
-            )  # fmt: skip
+                f"se usa su copia del {attempts[good[-1]].at[:10]}"
+                if good
+                else "nunca se leyó: sus tablas están vacías o no hay publicación",
+                _AWAITED
+                if is_awaited
+                else _TODO.get(
+                    last.error or "", _TODO["TransientSourceError"] if last.error in _TRANSIENT else _TODO_OTHERWISE
+                ),
+            )
     return found
 
 
@@ -137,10 +145,13 @@ def backup_incident(backups: Path | None) -> dict[str, Incident]:
         return {}
     when = f"{created:%Y-%m-%d %H:%M} UTC" if created else "nunca"
     reported = Incident(
-        "backup:old", f"La última copia de respaldo en {backups} es de: {when}", when, is_permanent=True,
+        "backup:old",
+        f"La última copia de respaldo en {backups} es de: {when}",
+        when,
+        is_permanent=True,
         stands="lo publicado y las copias de las fuentes siguen intactos, pero en una sola máquina",
         todo="Vea por qué no se ejecutó deploy/backup.sh (systemctl status restauracion-backup) y ejecútelo",
-    )  # fmt: skip
+    )
     return {reported.key: reported}
 
 
@@ -149,7 +160,11 @@ def run_incidents(
 ) -> tuple[dict[str, Incident], set[str]]:
     """Steps that failed in a run and blocking checks that failed; and the keys of those that this run saw go well."""
     since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    stands = f"la publicación del {dt.datetime.fromtimestamp(published.stat().st_mtime, dt.UTC):%Y-%m-%d %H:%M} UTC sigue intacta" if published.exists() else "todavía no hay publicación"  # fmt: skip
+    stands = (
+        f"la publicación del {dt.datetime.fromtimestamp(published.stat().st_mtime, dt.UTC):%Y-%m-%d %H:%M} UTC sigue intacta"
+        if published.exists()
+        else "todavía no hay publicación"
+    )
     found: dict[str, Incident] = {}
     went_well: set[str] = set()
     for entry in instance.all_logs(run.run_id):
@@ -183,7 +198,14 @@ def run_incidents(
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == PUBLISHED:
             went_well.add("run")
     if run.status == dg.DagsterRunStatus.FAILURE and not found and not _stepped_aside(instance, run):
-        found["run"] = Incident("run", f"La corrida {run.run_id[:8]} se interrumpió sin indicar el motivo (¿memoria, reinicio?)", since, is_permanent=False, stands=stands, todo=_TODO["TransientSourceError"])  # fmt: skip
+        found["run"] = Incident(
+            "run",
+            f"La corrida {run.run_id[:8]} se interrumpió sin indicar el motivo (¿memoria, reinicio?)",
+            since,
+            is_permanent=False,
+            stands=stands,
+            todo=_TODO["TransientSourceError"],
+        )
     return found, went_well - set(found)
 
 

@@ -30,9 +30,17 @@ VOLATILE_COLUMNS = {
     "data_as_of",
 }  # may differ although nothing new was reported
 _HELD = [
-    Column(name="valid_from", type="timestamp", es="Publicación desde la que valió", en="Release it held from", unit="UTC"),
-    Column(name="valid_to", type="timestamp", es="Publicación desde la que ya no", en="Release it no longer held from", unit="UTC"),
-]  # fmt: skip
+    Column(
+        name="valid_from", type="timestamp", es="Publicación desde la que valió", en="Release it held from", unit="UTC"
+    ),
+    Column(
+        name="valid_to",
+        type="timestamp",
+        es="Publicación desde la que ya no",
+        en="Release it no longer held from",
+        unit="UTC",
+    ),
+]
 _VERSIONS = Description(
     description=Text(es="Desde cuándo vale cada fila de hoy", en="Since when each row of today holds"),
     grain="una fila publicada | a published row",
@@ -60,8 +68,11 @@ def history_tables() -> dict[str, Description]:
         about = models[table].about
         past[f"history.{name}"] = Description(
             description=Text(es=f"Filas de {table} que ya no valen", en=f"Rows of {table} that hold no more"),
-            grain=about.grain, source=about.source, made_by="engine", columns=[*about.columns, *_HELD],
-        )  # fmt: skip
+            grain=about.grain,
+            source=about.source,
+            made_by="engine",
+            columns=[*about.columns, *_HELD],
+        )
     return past | {"history.row_versions": _VERSIONS}
 
 

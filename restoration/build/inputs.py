@@ -239,9 +239,17 @@ _STATUS_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 _SHAPE = [
-    "source", "partition", "reporting_institution", "snapshot_id", "row_count", "previous_row_count", "added_columns",
-    "removed_columns", "is_stale", "is_tls_verified",
-]  # fmt: skip
+    "source",
+    "partition",
+    "reporting_institution",
+    "snapshot_id",
+    "row_count",
+    "previous_row_count",
+    "added_columns",
+    "removed_columns",
+    "is_stale",
+    "is_tls_verified",
+]
 
 
 def _readable(ours: str, theirs: str, kind: str) -> str:

@@ -121,8 +121,8 @@ def _write_release(session: BuildSession) -> Release:
             [now, stale, since, last[0]],
         )
         return Release(
-            str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale),
-        )  # fmt: skip
+            str(last[0]), session.files.published, is_new=False, is_sandbox=bool(sandbox), stale_sources=list(stale)
+        )
     release_id = f"{session.as_of:%Y-%m-%d}-{fingerprint[:8]}"
     con.execute("delete from meta.releases where release_id = ?", [release_id])  # back to an earlier state on one day
     con.execute(
@@ -132,8 +132,8 @@ def _write_release(session: BuildSession) -> Release:
     )
     keep_history(con, session.files.published if session.base else None, now)
     return Release(
-        release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale),
-    )  # fmt: skip
+        release_id, session.files.published, is_new=True, is_sandbox=bool(sandbox), stale_sources=list(stale)
+    )
 
 
 def _audit(path: Path) -> None:

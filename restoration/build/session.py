@@ -154,8 +154,12 @@ class BuildSession:
         state = self._state(table)
         if state and state[0] == fingerprint:
             return Built(
-                state[1], fingerprint, is_reused=True, outcomes=recorded(self.con, table), lineage=self._stored_lineage(table)
-            )  # fmt: skip
+                state[1],
+                fingerprint,
+                is_reused=True,
+                outcomes=recorded(self.con, table),
+                lineage=self._stored_lineage(table),
+            )
         self.con.execute("delete from meta.model_states where table_name = ?", [table])
         self.con.execute("set variable as_of = ?::date", [self.as_of])
         previous = self._release_before()[1] if model.reads_previous else None

@@ -17,9 +17,16 @@ UPLOAD = "GBF-INDICATOR-2.1.xlsx"
 SPENDING = "GBF-D.2.xlsx"
 # as the upload parser compares them; the tool's detailed template writes 'Indicator_code', which its parser does not know
 HEADERS = (
-    "Indicator code", "Indicator", "Does this data row represent a disaggregation", "Disaggregation type", "Disaggregation", "Year",
-    "Unit", "Value", "Footnote",
-)  # fmt: skip
+    "Indicator code",
+    "Indicator",
+    "Does this data row represent a disaggregation",
+    "Disaggregation type",
+    "Disaggregation",
+    "Year",
+    "Unit",
+    "Value",
+    "Footnote",
+)
 _ROWS = """
     select indicator_code, indicator_name, case when is_disaggregation then 'Yes' else 'No' end, disaggregation_type, disaggregation,
         report_year, unit, round(value_ha, 4), footnote || ? || ' Release ' || ? || '.', is_disaggregation, indicator_id
@@ -77,7 +84,16 @@ def write_cbd(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) ->
         " from w.marts.gbf_d_2 order by all"
     ).fetchall()
     workbook = Book(folder / SPENDING, release, "KM-GBF D.2 domestic public funding: restoration")
-    headings = ("Fiscal year", "Programme", "Programme name", "Class", "Budget (PIM), S/", "Accrued (devengado), S/", "Tied to initiatives, S/", "Not tied, S/")  # fmt: skip
+    headings = (
+        "Fiscal year",
+        "Programme",
+        "Programme name",
+        "Class",
+        "Budget (PIM), S/",
+        "Accrued (devengado), S/",
+        "Tied to initiatives, S/",
+        "Not tied, S/",
+    )
     workbook.sheet("D.2 restoration", headings, spent, units=[None] * 4 + ["S/"] * 4)
     workbook.close()
     return {UPLOAD: len(rows), "GBF-INDICATOR-2.1.json": len(rows), SPENDING: len(spent)}

@@ -14,9 +14,14 @@ from restoration.exports.release import Release, Rows
 from restoration.exports.tables import TAKEN_AWAY, Field, Table, described_tables, flat, quoted
 
 _TYPES = {
-    "varchar": "string", "double": "number", "boolean": "boolean", "date": "date", "timestamp": "datetime", "timestamptz": "datetime",
+    "varchar": "string",
+    "double": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "datetime",
+    "timestamptz": "datetime",
     "timestamp with time zone": "datetime",
-}  # fmt: skip
+}
 _KEYS = {
     "initiatives": ["initiative_id"],
     "areas": ["area_id"],
@@ -71,12 +76,20 @@ def _resource(table: Table, path: str) -> dict[str, object]:
         schema["primaryKey"] = key
     if references := _REFERENCES.get(table.name):
         schema["foreignKeys"] = [
-            {"fields": [column], "reference": {"resource": resource, "fields": [target]}} for column, resource, target in references
-        ]  # fmt: skip
+            {"fields": [column], "reference": {"resource": resource, "fields": [target]}}
+            for column, resource, target in references
+        ]
     return {
-        "name": table.name, "type": "table", "path": path, "title": table.es, "description": f"{table.en}. Una fila: {table.grain}",
-        "format": "csv", "mediatype": "text/csv", "encoding": "utf-8", "schema": schema,
-    }  # fmt: skip
+        "name": table.name,
+        "type": "table",
+        "path": path,
+        "title": table.es,
+        "description": f"{table.en}. Una fila: {table.grain}",
+        "format": "csv",
+        "mediatype": "text/csv",
+        "encoding": "utf-8",
+        "schema": schema,
+    }
 
 
 def _field(field: Field) -> dict[str, object]:

@@ -34,8 +34,12 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, release: Release, folder: P
         ).fetchall()
     )
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     layers = {title: described_tables(con, schema) for schema, title in _LAYERS.items()}
     html = environment.get_template("dictionary.html.j2").render(
         release=release,

@@ -31,12 +31,27 @@ from restoration.exports.tables import harmless, quoted
 PAYLOADS = "payloads.ndjson"
 LEFT_OUT = "left_out.csv"
 _SHP_COLUMNS = (
-    "layer", "ID_CODE", "Restor_eco", "Restor_typ", "Category", "Ownership", "Source", "area_ha", "Restor_str", "Restor_end",
-)  # fmt: skip
+    "layer",
+    "ID_CODE",
+    "Restor_eco",
+    "Restor_typ",
+    "Category",
+    "Ownership",
+    "Source",
+    "area_ha",
+    "Restor_str",
+    "Restor_end",
+)
 _ORGANISATION_TYPES = {
-    "national_government": "Government", "regional_government": "Government", "local_government": "Government",
-    "multilateral": "Multilateral", "private": "Private", "ngo": "NGO", "academic": "Academic", "community": "Other",
-}  # fmt: skip
+    "national_government": "Government",
+    "regional_government": "Government",
+    "local_government": "Government",
+    "multilateral": "Multilateral",
+    "private": "Private",
+    "ngo": "NGO",
+    "academic": "Academic",
+    "community": "Other",
+}
 
 # What is reported: polygons of initiatives that count, and that FERM has a type for (or none is reported).
 _AREAS = """
@@ -266,8 +281,14 @@ def _site(reported: Mapping[str, Any], settings: FermSettings) -> Site:
         "Restor_end": f"{reported['end_date']:%Y/%m/%d}" if reported["end_date"] else "",
     }
     return Site(
-        reported["initiative_id"], reported["institution"], area | registry, collection, orjson.loads(reported["geojson"]), reported["wkb"], row
-    )  # fmt: skip
+        reported["initiative_id"],
+        reported["institution"],
+        area | registry,
+        collection,
+        orjson.loads(reported["geojson"]),
+        reported["wkb"],
+        row,
+    )
 
 
 def _payloads(institution: str, sites: list[Site]) -> list[dict[str, Any]]:
@@ -312,9 +333,15 @@ def _shapefiles(folder: Path, name: str, sites: list[Site], largest: int, releas
         created = folder / f".{stem}"
         created.mkdir()
         pyogrio.write_arrow(
-            table, created / f"{stem}.shp", driver="ESRI Shapefile", geometry_name="geometry", geometry_type="Polygon",
-            crs="EPSG:4326", encoding="UTF-8", DBF_DATE_LAST_UPDATE=release.stamp[:10],
-        )  # fmt: skip
+            table,
+            created / f"{stem}.shp",
+            driver="ESRI Shapefile",
+            geometry_name="geometry",
+            geometry_type="Polygon",
+            crs="EPSG:4326",
+            encoding="UTF-8",
+            DBF_DATE_LAST_UPDATE=release.stamp[:10],
+        )
         with zipfile.ZipFile(folder / f"{stem}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for part in sorted(created.iterdir()):
                 archive.writestr(zipfile.ZipInfo(part.name), part.read_bytes(), zipfile.ZIP_DEFLATED)

@@ -74,9 +74,13 @@ class SentLog:
     def note(self, initiative_id: str, sha256: str, event: str, ferm_id: str | None = None, reason: str = "") -> None:
         """Add a line and flush it to disk before anything else happens."""
         entry = {
-            "initiative_id": initiative_id, "event": event, "ferm_id": ferm_id, "sha256": sha256, "reason": reason,
+            "initiative_id": initiative_id,
+            "event": event,
+            "ferm_id": ferm_id,
+            "sha256": sha256,
+            "reason": reason,
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        }  # fmt: skip
+        }
         append_entry(self.path, entry)
         self.last[initiative_id] = entry
 

@@ -73,9 +73,15 @@ def write_gis(con: duckdb.DuckDBPyConnection, release: Release, folder: Path) ->
             table = con.execute(f"select * replace (st_aswkb(geometry) as geometry) from ({query})").to_arrow_table()
             rows[f"{name}.parquet"] = table.num_rows
             pyogrio.write_arrow(
-                table, folder / GEOPACKAGE, layer=name, driver="GPKG", geometry_name="geometry", geometry_type="Unknown",
-                crs=CRS, append=name != next(iter(LAYERS)),
-            )  # fmt: skip
+                table,
+                folder / GEOPACKAGE,
+                layer=name,
+                driver="GPKG",
+                geometry_name="geometry",
+                geometry_type="Unknown",
+                crs=CRS,
+                append=name != next(iter(LAYERS)),
+            )
             geo = table.replace_schema_metadata({"geo": json.dumps(_GEO)})
             pq.write_table(geo, folder / f"{name}.parquet", compression="zstd")
     finally:

@@ -64,7 +64,10 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
         "identification": {
             "language": "spa",
             "charset": "utf8",
-            "title": {"spa": "Iniciativas, áreas y gasto en restauración de ecosistemas del Perú", "eng": "Restoration of ecosystems in Peru: initiatives, areas and spending"},
+            "title": {
+                "spa": "Iniciativas, áreas y gasto en restauración de ecosistemas del Perú",
+                "eng": "Restoration of ecosystems in Peru: initiatives, areas and spending",
+            },
             "edition": release.release_id,
             "abstract": {
                 "spa": sandbox
@@ -75,7 +78,18 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
             },
             "dates": {"publication": release.published_at.astimezone(dt.UTC).date()},
             "keywords": {
-                "default": {"keywords": {"spa": ["restauración de ecosistemas", "degradación", "presupuesto público", "Perú", "meta 2 Kunming-Montreal"]}, "keywords_type": "theme"},
+                "default": {
+                    "keywords": {
+                        "spa": [
+                            "restauración de ecosistemas",
+                            "degradación",
+                            "presupuesto público",
+                            "Perú",
+                            "meta 2 Kunming-Montreal",
+                        ]
+                    },
+                    "keywords_type": "theme",
+                }
             },
             "topiccategory": ["environment"],
             "extents": {
@@ -90,17 +104,40 @@ def _record(con: duckdb.DuckDBPyConnection, release: Release) -> dict[str, Any]:
         },
         "contact": {"owner": contact, "pointOfContact": contact, "distributor": contact},
         "distribution": {
-            "gpkg": {"url": "file:exports/gis/restauracion.gpkg", "type": "file", "rel": "data", "name": {"spa": "GeoPackage"}, "description": {"spa": "Iniciativas, áreas, traslapes y repartos"}, "function": "download"},
-            "parquet": {"url": "file:exports/gis/areas.parquet", "type": "file", "rel": "data", "name": {"spa": "GeoParquet 1.1"}, "description": {"spa": "Áreas"}, "function": "download"},
-            "duckdb": {"url": "file:warehouse/restauracion.duckdb", "type": "file", "rel": "data", "name": {"spa": "DuckDB"}, "description": {"spa": "El almacén completo"}, "function": "download"},
+            "gpkg": {
+                "url": "file:exports/gis/restauracion.gpkg",
+                "type": "file",
+                "rel": "data",
+                "name": {"spa": "GeoPackage"},
+                "description": {"spa": "Iniciativas, áreas, traslapes y repartos"},
+                "function": "download",
+            },
+            "parquet": {
+                "url": "file:exports/gis/areas.parquet",
+                "type": "file",
+                "rel": "data",
+                "name": {"spa": "GeoParquet 1.1"},
+                "description": {"spa": "Áreas"},
+                "function": "download",
+            },
+            "duckdb": {
+                "url": "file:warehouse/restauracion.duckdb",
+                "type": "file",
+                "rel": "data",
+                "name": {"spa": "DuckDB"},
+                "description": {"spa": "El almacén completo"},
+                "function": "download",
+            },
         },
         "dataquality": {
             "scope": {"level": "dataset"},
             "lineage": {
-                "statement": "Leído de: " + "; ".join(row[0] for row in sources) + ". Método en docs/method.md; cada fila dice su fuente y su copia.",
+                "statement": "Leído de: "
+                + "; ".join(row[0] for row in sources)
+                + ". Método en docs/method.md; cada fila dice su fuente y su copia."
             },
         },
-    }  # fmt: skip
+    }
 
 
 def _dcat(about: dict[str, Any], release: Release) -> dict[str, Any]:

@@ -109,11 +109,13 @@ def write_export(published: Path, folder: Path, writer: Writer, about: dict[str,
         **(about or {}),
         "made_by": made_by,
         "files": {
-            str(path.relative_to(created)): asdict(File(rows.get(str(path.relative_to(created))), path.stat().st_size, _digest(path)))
+            str(path.relative_to(created)): asdict(
+                File(rows.get(str(path.relative_to(created))), path.stat().st_size, _digest(path))
+            )
             for path in sorted(created.rglob("*"))
             if path.is_file()
         },
-    }  # fmt: skip
+    }
     (created / MANIFEST).write_text(_json(manifest), encoding="utf-8")
     replace_folder(created, folder)
     return Written(folder, release.release_id, _files(manifest), is_new=True, version=version)

@@ -16,8 +16,13 @@ import xlsxwriter
 from restoration.exports.release import Release
 
 _FORMATS = {
-    "S/": "#,##0.00", "ha": "#,##0.00", "%": "0.00", "km²": "#,##0.0000", "S/ / ha": "#,##0.00", "S/ por ha": "#,##0.00",
-}  # fmt: skip
+    "S/": "#,##0.00",
+    "ha": "#,##0.00",
+    "%": "0.00",
+    "km²": "#,##0.0000",
+    "S/ / ha": "#,##0.00",
+    "S/ por ha": "#,##0.00",
+}
 _WIDEST = 60
 
 
@@ -55,9 +60,15 @@ class Book:
         self._moment = self.workbook.add_format({"num_format": "yyyy-mm-dd hh:mm"})
 
     def sheet(
-        self, name: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *,
-        units: Sequence[str | None] = (), notes: Sequence[str] = (), filtered: bool = True,
-    ) -> int:  # fmt: skip
+        self,
+        name: str,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        units: Sequence[str | None] = (),
+        notes: Sequence[str] = (),
+        filtered: bool = True,
+    ) -> int:
         """Write one sheet with its headings in the first row; returns its number of rows."""
         sheet = self.workbook.add_worksheet(name)
         widths = [max(9, min(_WIDEST, len(h) + 3)) for h in headings]

@@ -64,9 +64,17 @@ def described_tables(con: duckdb.DuckDBPyConnection, *schemas: str) -> list[Tabl
         [list(schemas)],
     ).fetchall()
     return [
-        Table(name.partition(".")[0], name.partition(".")[2], es, en, grain, source, tuple(Field(c["n"], c["t"], c["u"], c["es"], c["en"]) for c in columns))
+        Table(
+            name.partition(".")[0],
+            name.partition(".")[2],
+            es,
+            en,
+            grain,
+            source,
+            tuple(Field(c["n"], c["t"], c["u"], c["es"], c["en"]) for c in columns),
+        )
         for name, es, en, grain, source, columns in rows
-    ]  # fmt: skip
+    ]
 
 
 def marts(con: duckdb.DuckDBPyConnection) -> list[Table]:

@@ -70,9 +70,15 @@ class DecisionStore:
                 con.execute(
                     "insert into core.link_decisions by name select ? as record_key_a, ? as record_key_b, ? as decision,"
                     " ? as decided_by, ? as note, coalesce(try_cast(? as date), ?) as decided_on",
-                    [*filled.pair, filled.decision, filled.row.get("decided_by"), filled.row.get("note"),
-                     filled.row.get("decided_on"), as_of],
-                )  # fmt: skip
+                    [
+                        *filled.pair,
+                        filled.decision,
+                        filled.row.get("decided_by"),
+                        filled.row.get("note"),
+                        filled.row.get("decided_on"),
+                        as_of,
+                    ],
+                )
 
     @staticmethod
     def decisions(con: duckdb.DuckDBPyConnection) -> dict[Pair, str]:

@@ -40,41 +40,89 @@ class Evidence:
 
 
 EVIDENCE = (
-    Evidence("name", "name_key_l is null or name_key_r is null", (
-        Level("name_key_l = name_key_r", "mismo nombre", "same name"),
-        Level(f"{_ALIKE} >= 0.75 or jaro_winkler_similarity(name_key_l, name_key_r) >= 0.95", "nombre casi igual", "almost the same name"),
-        Level(f"{_ALIKE} >= 0.4", "nombre parecido", "similar name"),
-    ), Level("", "otro nombre", "another name")),
-    Evidence("ground", "x_m_l is null or x_m_r is null", (
-        Level(f"{_SHARE} >= 0.7", "mismo terreno (70 % o más del menor)", "same ground (70 % or more of the smaller)"),
-        Level(f"{_SHARE} >= 0.3", "terreno en parte común (30 % o más del menor)", "ground partly shared (30 % or more of the smaller)"),
-        Level(f"{_METRES} < 300", "a menos de 300 m", "less than 300 m apart"),
-        Level(f"{_METRES} < 2000", "a menos de 2 km", "less than 2 km apart"),
-    ), Level("", "otro terreno", "other ground")),
-    Evidence("place", "len(places_l) = 0 or len(places_r) = 0", (
-        Level("len(list_intersect(places_l, places_r)) > 0", "mismo distrito", "same district"),
-        Level("department_ubigeo_l = department_ubigeo_r", "mismo departamento", "same department"),
-    ), Level("", "otro departamento", "another department")),
-    Evidence("start", "start_date_l is null or start_date_r is null", (
-        Level(f"not (is_year_only_l or is_year_only_r) and {_DAYS} = 0", "mismo inicio", "same start"),
-        Level(
-            f"case when is_year_only_l or is_year_only_r then year(start_date_l) = year(start_date_r) else {_DAYS} <= 60 end",
-            "inicio cercano (60 días o el mismo año)", "start near (60 days or the same year)",
+    Evidence(
+        "name",
+        "name_key_l is null or name_key_r is null",
+        (
+            Level("name_key_l = name_key_r", "mismo nombre", "same name"),
+            Level(
+                f"{_ALIKE} >= 0.75 or jaro_winkler_similarity(name_key_l, name_key_r) >= 0.95",
+                "nombre casi igual",
+                "almost the same name",
+            ),
+            Level(f"{_ALIKE} >= 0.4", "nombre parecido", "similar name"),
         ),
-        Level(f"{_DAYS} <= 400", "inicio con un año de diferencia", "start a year apart"),
-    ), Level("", "otro inicio", "another start")),
-    Evidence("lead", "lead_key_l is null or lead_key_r is null", (
-        Level("lead_key_l = lead_key_r", "misma institución responsable", "same lead institution"),
-        Level("jaro_winkler_similarity(lead_key_l, lead_key_r) >= 0.92", "institución casi igual", "almost the same institution"),
-    ), Level("", "otra institución", "another institution")),
-    Evidence("cui", "cui_l is null or cui_r is null", (
-        Level("cui_l = cui_r", "mismo CUI", "same CUI"),
-    ), Level("", "otro CUI", "another CUI")),
-    Evidence("size", "coalesce(size_ha_l, 0) <= 0 or coalesce(size_ha_r, 0) <= 0", (
-        Level(f"{_APART_BY} <= 0.01", "mismas hectáreas", "same hectares"),
-        Level(f"{_APART_BY} <= 0.25", "hectáreas cercanas", "similar hectares"),
-    ), Level("", "otras hectáreas", "other hectares")),
-)  # fmt: skip
+        Level("", "otro nombre", "another name"),
+    ),
+    Evidence(
+        "ground",
+        "x_m_l is null or x_m_r is null",
+        (
+            Level(
+                f"{_SHARE} >= 0.7", "mismo terreno (70 % o más del menor)", "same ground (70 % or more of the smaller)"
+            ),
+            Level(
+                f"{_SHARE} >= 0.3",
+                "terreno en parte común (30 % o más del menor)",
+                "ground partly shared (30 % or more of the smaller)",
+            ),
+            Level(f"{_METRES} < 300", "a menos de 300 m", "less than 300 m apart"),
+            Level(f"{_METRES} < 2000", "a menos de 2 km", "less than 2 km apart"),
+        ),
+        Level("", "otro terreno", "other ground"),
+    ),
+    Evidence(
+        "place",
+        "len(places_l) = 0 or len(places_r) = 0",
+        (
+            Level("len(list_intersect(places_l, places_r)) > 0", "mismo distrito", "same district"),
+            Level("department_ubigeo_l = department_ubigeo_r", "mismo departamento", "same department"),
+        ),
+        Level("", "otro departamento", "another department"),
+    ),
+    Evidence(
+        "start",
+        "start_date_l is null or start_date_r is null",
+        (
+            Level(f"not (is_year_only_l or is_year_only_r) and {_DAYS} = 0", "mismo inicio", "same start"),
+            Level(
+                f"case when is_year_only_l or is_year_only_r then year(start_date_l) = year(start_date_r) else {_DAYS} <= 60 end",
+                "inicio cercano (60 días o el mismo año)",
+                "start near (60 days or the same year)",
+            ),
+            Level(f"{_DAYS} <= 400", "inicio con un año de diferencia", "start a year apart"),
+        ),
+        Level("", "otro inicio", "another start"),
+    ),
+    Evidence(
+        "lead",
+        "lead_key_l is null or lead_key_r is null",
+        (
+            Level("lead_key_l = lead_key_r", "misma institución responsable", "same lead institution"),
+            Level(
+                "jaro_winkler_similarity(lead_key_l, lead_key_r) >= 0.92",
+                "institución casi igual",
+                "almost the same institution",
+            ),
+        ),
+        Level("", "otra institución", "another institution"),
+    ),
+    Evidence(
+        "cui",
+        "cui_l is null or cui_r is null",
+        (Level("cui_l = cui_r", "mismo CUI", "same CUI"),),
+        Level("", "otro CUI", "another CUI"),
+    ),
+    Evidence(
+        "size",
+        "coalesce(size_ha_l, 0) <= 0 or coalesce(size_ha_r, 0) <= 0",
+        (
+            Level(f"{_APART_BY} <= 0.01", "mismas hectáreas", "same hectares"),
+            Level(f"{_APART_BY} <= 0.25", "hectáreas cercanas", "similar hectares"),
+        ),
+        Level("", "otras hectáreas", "other hectares"),
+    ),
+)
 
 BLOCKS = (  # only pairs that meet in one of these are compared
     block_on("cui"),

@@ -14,8 +14,15 @@ import polars as pl
 from restoration.linkage.clusters import Clusters
 
 Pair = tuple[str, str]
-SCHEMA = {"record_key_a": pl.String, "record_key_b": pl.String, "match_probability": pl.Float64, "outcome": pl.String,
-          "decided_by": pl.String, "reason_es": pl.String, "reason_en": pl.String}  # fmt: skip
+SCHEMA = {
+    "record_key_a": pl.String,
+    "record_key_b": pl.String,
+    "match_probability": pl.Float64,
+    "outcome": pl.String,
+    "decided_by": pl.String,
+    "reason_es": pl.String,
+    "reason_en": pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,12 @@ class Proposal:
 
 
 def settle(
-    records: pl.DataFrame, scored: pl.DataFrame, decisions: Mapping[Pair, str], thresholds: Thresholds,
+    records: pl.DataFrame,
+    scored: pl.DataFrame,
+    decisions: Mapping[Pair, str],
+    thresholds: Thresholds,
     homes: Mapping[str, str] | None = None,
-) -> pl.DataFrame:  # fmt: skip
+) -> pl.DataFrame:
     """One row a pair that was looked at, with its outcome and why (`SCHEMA`).
 
     `records` has record_key, registry, source_record_id and cui; `scored` what model.score gives; `decisions` says `same` or
@@ -56,9 +66,12 @@ def settle(
     rules = {p.pair: p for p in _rules(records)}
     model = {
         (a, b): Proposal((a, b), "model", p, es, en)
-        for a, b, p, es, en in scored.sort("match_probability", "record_key_a", "record_key_b", descending=[True, False, False])
-        .select("record_key_a", "record_key_b", "match_probability", "why_es", "why_en").iter_rows()
-    }  # fmt: skip
+        for a, b, p, es, en in scored.sort(
+            "match_probability", "record_key_a", "record_key_b", descending=[True, False, False]
+        )
+        .select("record_key_a", "record_key_b", "match_probability", "why_es", "why_en")
+        .iter_rows()
+    }
     known = homes or {}
     held = {p: proposal for p, proposal in model.items() if known.get(p[0], p[0]) == known.get(p[1], p[1])}
     held = {p: proposal for p, proposal in held.items() if (proposal.probability or 0) >= thresholds.review}
@@ -109,8 +122,10 @@ def _against(clusters: Clusters, pair: Pair) -> tuple[str, str]:
     return f"uniría dos registros de {registry}", f"would join two records of {registry}"
 
 
-_SAID = {"same": ("decisión de una persona: es la misma", "a person's decision: the same"),
-         "apart": ("decisión de una persona: es otra", "a person's decision: another one")}  # fmt: skip
+_SAID = {
+    "same": ("decisión de una persona: es la misma", "a person's decision: the same"),
+    "apart": ("decisión de una persona: es otra", "a person's decision: another one"),
+}
 
 
 def _with(against: tuple[str, str] | None, es: str, en: str) -> tuple[str, str]:

@@ -31,8 +31,23 @@ _SELDOM = 0.005  # a finding never seen in a few hundred known pairs is rare, no
 _SAME_CUI = (
     0.9  # known pairs share their CUI by choice, so this cannot be learnt from them: one initiative may have two
 )
-COLUMNS = ["record_key", "name_key", "name_words", "lead_key", "department_ubigeo", "places", "start_date", "is_year_only",
-           "cui", "size_ha", "x_m", "y_m", "cells", "ground_shares", "ground_pairs"]  # fmt: skip
+COLUMNS = [
+    "record_key",
+    "name_key",
+    "name_words",
+    "lead_key",
+    "department_ubigeo",
+    "places",
+    "start_date",
+    "is_year_only",
+    "cui",
+    "size_ha",
+    "x_m",
+    "y_m",
+    "cells",
+    "ground_shares",
+    "ground_pairs",
+]
 
 
 @dataclass(frozen=True)

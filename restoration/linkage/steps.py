@@ -91,10 +91,18 @@ class InitiativeIds(LinkageStep):
         ).pl()
         linked = con.execute("select record_key_a, record_key_b from core.record_links where outcome = 'linked'").pl()
         created = identity.carried_on(identity.grouped(records, linked), _decision_store(con), as_of)
-        frame = pl.DataFrame([m.__dict__ for m in created], infer_schema_length=None, schema={
-            "record_key": pl.String, "initiative_id": pl.String, "since": pl.Date, "came_by": pl.String, "until": pl.Date,
-            "went_by": pl.String,
-        })  # fmt: skip
+        frame = pl.DataFrame(
+            [m.__dict__ for m in created],
+            infer_schema_length=None,
+            schema={
+                "record_key": pl.String,
+                "initiative_id": pl.String,
+                "since": pl.Date,
+                "came_by": pl.String,
+                "until": pl.Date,
+                "went_by": pl.String,
+            },
+        )
         register_frame(con, "made_initiative_ids", frame, is_temporary=True)
         return "select * from made_initiative_ids order by record_key, since"
 

@@ -70,11 +70,7 @@ def write_site(con: duckdb.DuckDBPyConnection, folder: Path) -> Site:
     pages = _pages(reported)
     for path, html in pages.items():
         (scratch / path).write_text(html, encoding="utf-8")
-    for name, table in (
-        ("cuarentena", "quarantine"),
-        ("puntajes", "scorecard"),
-        ("conciliacion", "reconciliation"),
-    ):
+    for name, table in (("cuarentena", "quarantine"), ("puntajes", "scorecard"), ("conciliacion", "reconciliation")):
         con.execute(f"copy quality.{table} to '{quoted(scratch / name)}.csv' (header)")
     shutil.rmtree(home, ignore_errors=True)
     os.replace(scratch, home)
@@ -109,7 +105,9 @@ def _read(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "release": _rows(con, "select * from meta.releases order by verified_at desc limit 1")[0],
         "institutions": _institutions(scores, _failures(con)),
         "scores": [s for s in scores if s["source"] != "all"],
-        "tables": [_table(name, suite, [c for c in checks if c["table_name"] == name]) for name, suite in suites.items()],
+        "tables": [
+            _table(name, suite, [c for c in checks if c["table_name"] == name]) for name, suite in suites.items()
+        ],
         "held": _rows(
             con,
             "select reporting_institution, table_name, record_key, rule_id, reason_es, mend_es, opened_on, snapshot_id, record"
@@ -131,7 +129,7 @@ def _read(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "waivers": _rows(con, "select * from quality.waivers order by valid_until, rule_id"),
         "reconciliation": _rows(con, "select * from quality.reconciliation order by all"),
         "sources": _rows(con, "select * from quality.source_status order by is_stale desc, source, partition"),
-    }  # fmt: skip
+    }
 
 
 def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -198,14 +196,31 @@ def _table(name: str, suite: Mapping[str, Any], checks: list[dict[str, Any]]) ->
 
 
 def _pages(reported: Mapping[str, Any]) -> dict[str, str]:
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {"n": _number, "score": _score, "dimension": DIMENSIONS_ES.__getitem__, "pretty": _pretty,
-                            "status": _STATUS_ES.__getitem__, "scope": _SCOPES_ES.__getitem__,
-                            "closed": _CLOSED_ES.__getitem__}  # fmt: skip
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "n": _number,
+        "score": _score,
+        "dimension": DIMENSIONS_ES.__getitem__,
+        "pretty": _pretty,
+        "status": _STATUS_ES.__getitem__,
+        "scope": _SCOPES_ES.__getitem__,
+        "closed": _CLOSED_ES.__getitem__,
+    }
     environment.globals |= {"grade": _grade, "page_of": page_of, "dimensions": list(DIMENSIONS_ES)}
-    names = {"index.html": "director", "puntajes.html": "scores", "reglas.html": "rules", "cuarentena.html": "quarantine",
-             "conciliacion.html": "reconciliation", "fuentes.html": "sources"}  # fmt: skip
+    names = {
+        "index.html": "director",
+        "puntajes.html": "scores",
+        "reglas.html": "rules",
+        "cuarentena.html": "quarantine",
+        "conciliacion.html": "reconciliation",
+        "fuentes.html": "sources",
+    }
     pages = {
         path: environment.get_template(f"{name}.html.j2").render(**reported, root="", here=path)
         for path, name in names.items()

@@ -117,7 +117,13 @@ def ecosystems(language: Language) -> Any:
     measures = ["share_of_degraded_pct", "share_of_net_pct"]
     names = [_say(m, language) for m in measures]
     return (
-        _folded(alt.Chart(_named("ecosystems")).transform_window(place="row_number()").transform_filter(f"datum.place <= {_SHOWN_ECOSYSTEMS}"), measures, language)
+        _folded(
+            alt.Chart(_named("ecosystems"))
+            .transform_window(place="row_number()")
+            .transform_filter(f"datum.place <= {_SHOWN_ECOSYSTEMS}"),
+            measures,
+            language,
+        )
         .mark_bar()
         .encode(
             y=alt.Y("ecosystem_name:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
@@ -126,7 +132,7 @@ def ecosystems(language: Language) -> Any:
             color=_colour(measures, ["#b7791f", NET], language),
             tooltip=["ecosystem_name:N", "measure:N", alt.Tooltip("value:Q", format=".2f", title="%")],
         )
-    )  # fmt: skip
+    )
 
 
 def money(language: Language) -> Any:
@@ -154,10 +160,14 @@ def money_years(language: Language) -> Any:
         .encode(
             x=alt.X("fiscal_year:O", title=None, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("sum(millions):Q", title=_say("millions", language)),
-            color=alt.Color("short_name:N", scale=alt.Scale(range=_PROGRAMMES), legend=alt.Legend(title=None, orient="top", columns=2)),
+            color=alt.Color(
+                "short_name:N",
+                scale=alt.Scale(range=_PROGRAMMES),
+                legend=alt.Legend(title=None, orient="top", columns=2),
+            ),
             tooltip=["fiscal_year:O", "short_name:N", alt.Tooltip("sum(millions):Q", format=",.2f", title="S/ M")],
         )
-    )  # fmt: skip
+    )
 
 
 def double(language: Language) -> Any:
@@ -173,10 +183,14 @@ def double(language: Language) -> Any:
         .encode(
             y=alt.Y("pair:N", title=None, sort="-x"),
             x=alt.X("overlap_ha:Q", title=_say("shared", language), axis=_SHORT),
-            color=alt.Color("measure:N", scale=alt.Scale(domain=names, range=["#2b6cb0", "#9b2c2c"]), legend=alt.Legend(title=None, orient="top", columns=1)),
+            color=alt.Color(
+                "measure:N",
+                scale=alt.Scale(domain=names, range=["#2b6cb0", "#9b2c2c"]),
+                legend=alt.Legend(title=None, orient="top", columns=1),
+            ),
             tooltip=["pair:N", "measure:N", alt.Tooltip("overlap_ha:Q", format=",.0f", title="ha"), "pair_count:Q"],
         )
-    )  # fmt: skip
+    )
 
 
 def _cost(dimension: str, language: Language) -> Any:
@@ -186,16 +200,20 @@ def _cost(dimension: str, language: Language) -> Any:
         .transform_filter(f"datum.dimension === '{dimension}'")
         .encode(
             y=alt.Y(
-                f"group_{language}:N", sort=alt.EncodingSortField("median_pen_per_ha", order="descending"), title=None,
+                f"group_{language}:N",
+                sort=alt.EncodingSortField("median_pen_per_ha", order="descending"),
+                title=None,
                 axis=alt.Axis(labelLimit=170),
             ),
             tooltip=[
-                f"group_{language}:N", alt.Tooltip("median_pen_per_ha:Q", format=",.0f", title="S/ / ha"),
+                f"group_{language}:N",
+                alt.Tooltip("median_pen_per_ha:Q", format=",.0f", title="S/ / ha"),
                 alt.Tooltip("lower_quartile_pen_per_ha:Q", format=",.0f"),
-                alt.Tooltip("upper_quartile_pen_per_ha:Q", format=",.0f"), "counted_initiatives:Q",
+                alt.Tooltip("upper_quartile_pen_per_ha:Q", format=",.0f"),
+                "counted_initiatives:Q",
             ],
         )
-    )  # fmt: skip
+    )
     bars = groups.mark_bar(color=GROSS).encode(x=alt.X("median_pen_per_ha:Q", title=_say("per_ha", language)))
     spread = groups.mark_rule(color="#333").encode(x="lower_quartile_pen_per_ha:Q", x2="upper_quartile_pen_per_ha:Q")
     return bars + spread
@@ -214,11 +232,20 @@ def cost_department(language: Language) -> Any:
 def scores(language: Language) -> Any:
     """The scorecard by institution and dimension."""
     measures = ["completeness", "conformity", "consistency", "accuracy", "uniqueness", "timeliness"]
-    base = _folded(alt.Chart(_named("scores")), measures, language).transform_filter("datum.value !== null").encode(
-        y=alt.Y("institution_name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
-        x=alt.X("measure:N", sort=[_say(m, language) for m in measures], title=None, axis=alt.Axis(labelAngle=-30, orient="top")),
-        tooltip=["institution_name:N", "measure:N", alt.Tooltip("value:Q", format=".1f")],
-    )  # fmt: skip
+    base = (
+        _folded(alt.Chart(_named("scores")), measures, language)
+        .transform_filter("datum.value !== null")
+        .encode(
+            y=alt.Y("institution_name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+            x=alt.X(
+                "measure:N",
+                sort=[_say(m, language) for m in measures],
+                title=None,
+                axis=alt.Axis(labelAngle=-30, orient="top"),
+            ),
+            tooltip=["institution_name:N", "measure:N", alt.Tooltip("value:Q", format=".1f")],
+        )
+    )
     colour = alt.Color(
         "value:Q", scale=alt.Scale(domain=[70, 100], range=["#fbd5d0", "#e0f2e6"], clamp=True), legend=None
     )
@@ -231,13 +258,26 @@ def map_of(language: Language) -> Any:
     shapes = alt.NamedData(name="shapes", format=alt.JsonDataFormat(property="features", type="json"))
     departments = (
         alt.Chart(shapes)
-        .transform_lookup(lookup="properties.ubigeo", from_=alt.LookupData(_named("departments"), "department_ubigeo", ["department_name", "net_ha", "initiative_count"]))
+        .transform_lookup(
+            lookup="properties.ubigeo",
+            from_=alt.LookupData(
+                _named("departments"), "department_ubigeo", ["department_name", "net_ha", "initiative_count"]
+            ),
+        )
         .mark_geoshape(stroke="#5a6b60", strokeWidth=0.7)
         .encode(
-            color=alt.Color("net_ha:Q", scale=alt.Scale(range=["#f4f7f4", "#5f9c74"]), legend=alt.Legend(title=_say("hectares_net", language), orient="bottom-left", format="~s")),
-            tooltip=[alt.Tooltip("properties.name:N", title=_say("department", language)), alt.Tooltip("net_ha:Q", format=",.0f", title=_say("net_ha", language)), "initiative_count:Q"],
+            color=alt.Color(
+                "net_ha:Q",
+                scale=alt.Scale(range=["#f4f7f4", "#5f9c74"]),
+                legend=alt.Legend(title=_say("hectares_net", language), orient="bottom-left", format="~s"),
+            ),
+            tooltip=[
+                alt.Tooltip("properties.name:N", title=_say("department", language)),
+                alt.Tooltip("net_ha:Q", format=",.0f", title=_say("net_ha", language)),
+                "initiative_count:Q",
+            ],
         )
-    )  # fmt: skip
+    )
     initiatives = (
         alt.Chart(_named("points"))
         .mark_circle(color="#9b2c2c", opacity=0.55, stroke="#ffffff", strokeWidth=0.3)
@@ -245,9 +285,14 @@ def map_of(language: Language) -> Any:
             longitude="lon:Q",
             latitude="lat:Q",
             size=alt.Size("net_ha:Q", scale=alt.Scale(range=[8, 160]), legend=None),
-            tooltip=[alt.Tooltip("name:N", title=_say("initiative", language)), alt.Tooltip("lead:N", title=_say("lead", language)), alt.Tooltip("net_ha:Q", format=",.1f", title=_say("net_ha", language)), alt.Tooltip("declared_ha:Q", format=",.1f", title=_say("declared_ha", language))],
+            tooltip=[
+                alt.Tooltip("name:N", title=_say("initiative", language)),
+                alt.Tooltip("lead:N", title=_say("lead", language)),
+                alt.Tooltip("net_ha:Q", format=",.1f", title=_say("net_ha", language)),
+                alt.Tooltip("declared_ha:Q", format=",.1f", title=_say("declared_ha", language)),
+            ],
         )
-    )  # fmt: skip
+    )
     parameters = [
         alt.param(name="mapScale", value=_MAP_SCALE),
         alt.param(name="mapCentre", value=list(_MAP_CENTRE)),
@@ -256,15 +301,25 @@ def map_of(language: Language) -> Any:
     return (
         (departments + initiatives)
         .add_params(*parameters)
-        .project(type="mercator", scale=alt.expr("mapScale"), center=alt.expr("mapCentre"), translate=alt.expr("mapMiddle"))
+        .project(
+            type="mercator", scale=alt.expr("mapScale"), center=alt.expr("mapCentre"), translate=alt.expr("mapMiddle")
+        )
         .properties(height=700)
-    )  # fmt: skip
+    )
 
 
 _CHARTS: Mapping[str, Callable[[Language], Any]] = {
-    "targets": targets, "years": years, "map": map_of, "ecosystems": ecosystems, "money": money, "money_years": money_years,
-    "double": double, "cost_ecosystem": cost_ecosystem, "cost_department": cost_department, "scores": scores,
-}  # fmt: skip
+    "targets": targets,
+    "years": years,
+    "map": map_of,
+    "ecosystems": ecosystems,
+    "money": money,
+    "money_years": money_years,
+    "double": double,
+    "cost_ecosystem": cost_ecosystem,
+    "cost_department": cost_department,
+    "scores": scores,
+}
 
 
 def specifications(descriptions: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, Any]]:

@@ -19,24 +19,51 @@ _LISTED_CHANGES = 40
 
 
 TERMS = {  # codes in figures, in plain words
-    "direct": ("directa", "direct"), "enabling": ("habilitante", "enabling"),
-    "forest": ("Bosque", "Forest"), "andean": ("Andino", "Andean"), "dryland": ("Zona seca", "Dryland"), "mangrove": ("Manglar", "Mangrove"),
-    "savanna": ("Sabana", "Savanna"), "wetland": ("Humedal", "Wetland"), "inland_water": ("Aguas continentales", "Inland water"),
-    "intervened": ("Cobertura intervenida", "Transformed cover"), "all": ("Todo", "All"), "none": ("Sin dato", "Not reported"),
-    "department": ("Departamento", "Department"), "ecosystem_family": ("Familia de ecosistemas", "Family of ecosystems"),
+    "direct": ("directa", "direct"),
+    "enabling": ("habilitante", "enabling"),
+    "forest": ("Bosque", "Forest"),
+    "andean": ("Andino", "Andean"),
+    "dryland": ("Zona seca", "Dryland"),
+    "mangrove": ("Manglar", "Mangrove"),
+    "savanna": ("Sabana", "Savanna"),
+    "wetland": ("Humedal", "Wetland"),
+    "inland_water": ("Aguas continentales", "Inland water"),
+    "intervened": ("Cobertura intervenida", "Transformed cover"),
+    "all": ("Todo", "All"),
+    "none": ("Sin dato", "Not reported"),
+    "department": ("Departamento", "Department"),
+    "ecosystem_family": ("Familia de ecosistemas", "Family of ecosystems"),
     "restoration_type": ("Tipo de restauración", "Type of restoration"),
-    "initiatives": ("Iniciativas", "Initiatives"), "areas": ("Áreas", "Areas"), "spending": ("Gasto", "Spending"), "progress": ("Avance", "Progress"),
-    "investments": ("Inversiones", "Investments"), "degradation": ("Degradación", "Degradation"),
-    "status": ("Estado", "Status"), "target_ha": ("Meta", "Target"), "declared_ha": ("Declarado", "Declared"), "gross_ha": ("Bruto", "Gross"),
-    "net_ha": ("Neto", "Net"), "area_ha": ("Superficie", "Area"), "updated_cost_pen": ("Costo actualizado", "Updated cost"), "initial_pen": ("PIA", "Opening budget (PIA)"),
-    "modified_pen": ("PIM", "Budget (PIM)"), "certified_pen": ("Certificado", "Certified"), "accrued_pen": ("Devengado", "Accrued"), "paid_pen": ("Girado", "Paid"),
-    "in_preparation": ("En preparación", "In preparation"), "in_progress": ("En ejecución", "In progress"),
+    "initiatives": ("Iniciativas", "Initiatives"),
+    "areas": ("Áreas", "Areas"),
+    "spending": ("Gasto", "Spending"),
+    "progress": ("Avance", "Progress"),
+    "investments": ("Inversiones", "Investments"),
+    "degradation": ("Degradación", "Degradation"),
+    "status": ("Estado", "Status"),
+    "target_ha": ("Meta", "Target"),
+    "declared_ha": ("Declarado", "Declared"),
+    "gross_ha": ("Bruto", "Gross"),
+    "net_ha": ("Neto", "Net"),
+    "area_ha": ("Superficie", "Area"),
+    "updated_cost_pen": ("Costo actualizado", "Updated cost"),
+    "initial_pen": ("PIA", "Opening budget (PIA)"),
+    "modified_pen": ("PIM", "Budget (PIM)"),
+    "certified_pen": ("Certificado", "Certified"),
+    "accrued_pen": ("Devengado", "Accrued"),
+    "paid_pen": ("Girado", "Paid"),
+    "in_preparation": ("En preparación", "In preparation"),
+    "in_progress": ("En ejecución", "In progress"),
     "post_completion": ("Monitoreo posterior", "Post-completion monitoring"),
-    "new_record": ("Registro nuevo", "New record"), "revised_by_source": ("La fuente lo revisó", "Revised by its source"),
-    "linked": ("Unida a otra", "Linked to another"), "split": ("Separada de otra", "Split from another"), "repaired": ("Polígono reparado", "Polygon repaired"),
-    "withdrawn": ("Retirado", "Withdrawn"), "shared_ground": ("Otra área tomó o dejó suelo", "Another area took or left ground"),
+    "new_record": ("Registro nuevo", "New record"),
+    "revised_by_source": ("La fuente lo revisó", "Revised by its source"),
+    "linked": ("Unida a otra", "Linked to another"),
+    "split": ("Separada de otra", "Split from another"),
+    "repaired": ("Polígono reparado", "Polygon repaired"),
+    "withdrawn": ("Retirado", "Withdrawn"),
+    "shared_ground": ("Otra área tomó o dejó suelo", "Another area took or left ground"),
     "sum_of_initiatives": ("Suma de sus iniciativas", "Sum of its initiatives"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -265,7 +292,7 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
             "licence": "Licencia | Licence",
         },
     ),
-}  # fmt: skip
+}
 _TOTALS = """
     select
         (select sum(declared_ha) from w.core.initiatives where counts_as_under_restoration) as declared_ha,
@@ -340,9 +367,13 @@ def department_shapes(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     shapes = shapely.coverage_simplify([shapely.from_wkb(bytes(shape)) for *_, shape in found], _SIMPLIFIED_DEGREES)
     shapes = shapely.orient_polygons(shapely.set_precision(shapes, 0.001), exterior_cw=True)
     features = [
-        {"type": "Feature", "properties": {"ubigeo": ubigeo, "name": name}, "geometry": orjson.loads(shapely.to_geojson(shape))}
+        {
+            "type": "Feature",
+            "properties": {"ubigeo": ubigeo, "name": name},
+            "geometry": orjson.loads(shapely.to_geojson(shape)),
+        }
         for (ubigeo, name, _), shape in zip(found, shapes, strict=True)
-    ]  # fmt: skip
+    ]
     return {"type": "FeatureCollection", "features": features}
 
 

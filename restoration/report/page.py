@@ -31,8 +31,12 @@ def write_report(con: duckdb.DuckDBPyConnection, release: Release, folder: Path)
     }
     data |= {"points": points(con), "shapes": department_shapes(con)}
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"shown": shown, "said": said}
     html = environment.get_template("report.html.j2").render(
         release=release,
@@ -115,12 +119,24 @@ def _descriptions(figures: dict[str, Figure], reported: dict[str, Any]) -> dict[
             f"Barras por programa: gasto en restauración unido y sin unir, S/ {money:,.0f} en total.",
             f"Bars by programme: restoration spending tied and not tied, S/ {money:,.0f} in all.",
         ),
-        "money_years": ("Barras por año y programa: gasto en restauración.", "Bars by year and programme: restoration spending."),
+        "money_years": (
+            "Barras por año y programa: gasto en restauración.",
+            "Bars by year and programme: restoration spending.",
+        ),
         "double": (
             f"Barras por par de instituciones: suelo contado por ambas; el mayor, {worst.get('institution_a')} y {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
             f"Bars by pair of institutions: area reported by both; the largest, {worst.get('institution_a')} and {worst.get('institution_b')}, {worst.get('overlap_ha') or 0:,.0f} ha.",
         ),
-        "cost_ecosystem": ("Barras por familia de ecosistemas: mediana de soles por hectárea neta.", "Bars by family of ecosystems: median soles per net hectare."),
-        "cost_department": ("Barras por departamento: mediana de soles por hectárea neta.", "Bars by department: median soles per net hectare."),
-        "scores": ("Cuadro de puntajes de calidad por institución y dimensión, de 0 a 100.", "Table of quality scores by institution and dimension, 0 to 100."),
-    }  # fmt: skip
+        "cost_ecosystem": (
+            "Barras por familia de ecosistemas: mediana de soles por hectárea neta.",
+            "Bars by family of ecosystems: median soles per net hectare.",
+        ),
+        "cost_department": (
+            "Barras por departamento: mediana de soles por hectárea neta.",
+            "Bars by department: median soles per net hectare.",
+        ),
+        "scores": (
+            "Cuadro de puntajes de calidad por institución y dimensión, de 0 a 100.",
+            "Table of quality scores by institution and dimension, 0 to 100.",
+        ),
+    }

@@ -16,12 +16,18 @@ Refresh = Literal["due", "all"]
 # A source that is published every day is queried every night; what changes by quarter or year once a week, since a map
 # service has to be read whole to see whether it changed. A source that failed is queried every night until it answers.
 _ASKED_AFTER = {
-    "daily": dt.timedelta(0), "irregular": dt.timedelta(0), "weekly": dt.timedelta(days=6), "quarterly": dt.timedelta(days=6),
+    "daily": dt.timedelta(0),
+    "irregular": dt.timedelta(0),
+    "weekly": dt.timedelta(days=6),
+    "quarterly": dt.timedelta(days=6),
     "yearly": dt.timedelta(days=6),
-}  # fmt: skip
+}
 _OVERDUE_AFTER = {
-    "daily": dt.timedelta(days=3), "weekly": dt.timedelta(days=15), "quarterly": dt.timedelta(days=22), "yearly": dt.timedelta(days=22),
-}  # fmt: skip
+    "daily": dt.timedelta(days=3),
+    "weekly": dt.timedelta(days=15),
+    "quarterly": dt.timedelta(days=22),
+    "yearly": dt.timedelta(days=22),
+}
 CADENCES = frozenset(_ASKED_AFTER)
 
 

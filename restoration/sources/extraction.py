@@ -314,11 +314,17 @@ class Extraction:
                 written = self._write(layer, partition, draft, fetched)
             rows = known_rows if known_rows is not None else self.lake.rows(path) if was_there else written
             return self.store.commit(
-                draft, source, partition, url=layer.url_for(partition), rows=rows,
+                draft,
+                source,
+                partition,
+                url=layer.url_for(partition),
+                rows=rows,
                 rows_at_server=fetched.rows_at_server if fetched else None,
-                licence=layer.licence, disclaimer=layer.disclaimer, allowed_shrink=layer.allowed_shrink,
+                licence=layer.licence,
+                disclaimer=layer.disclaimer,
+                allowed_shrink=layer.allowed_shrink,
                 columns=self.lake.source_columns(path) if not layer.is_submitted else None,
-            )  # fmt: skip
+            )
         except BaseException:
             if not was_there:
                 self.lake.remove(path)

@@ -139,7 +139,7 @@ _GONE = ("Resultado", "Retirado: lo que este archivo había entregado ya no cuen
 _STILL_THERE: Lines = [
     ("Resultado", "No se retiró nada: el archivo sigue en la carpeta de la institución."),
     ("Qué hacer", "Para retirarlo, quítelo de esa carpeta y deje este aquí. Si quiere mantenerlo, borre este."),
-]  # fmt: skip
+]
 _NEVER_RECEIVED: Lines = [
     ("Resultado", "No se retiró nada: nunca se entregó un archivo de este nombre."),
     ("Qué hacer", "Revise el nombre y la carpeta: deben ser los de la entrega."),
@@ -284,11 +284,25 @@ def _summary(name: str, error: str | None, release: str, accepted: int, rejected
     ]
     if error:
         lines.append(("No se pudo leer", error))
-        lines.append(("Qué hacer", ("Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo de nuevo. "
-                      "Lo que se había aceptado antes sigue vigente.")))  # fmt: skip
+        lines.append(
+            (
+                "Qué hacer",
+                (
+                    "Vuelva a guardar el archivo en uno de los formatos aceptados y déjelo de nuevo. "
+                    "Lo que se había aceptado antes sigue vigente."
+                ),
+            )
+        )
     elif rejected:
-        lines.append(("Qué hacer", ("Corrija las filas de la hoja «Por corregir» y vuelva a dejar el archivo completo, "
-                      "con el mismo nombre.")))  # fmt: skip
+        lines.append(
+            (
+                "Qué hacer",
+                (
+                    "Corrija las filas de la hoja «Por corregir» y vuelva a dejar el archivo completo, "
+                    "con el mismo nombre."
+                ),
+            )
+        )
     else:
         lines.append(("Qué hacer", "Nada: todo fue aceptado. Cuando algo cambie, vuelva a dejar el archivo completo."))
     return lines
@@ -310,7 +324,10 @@ def _workbook(lines: Lines, sheets: Mapping[str, pl.DataFrame]) -> bytes:
         for title, frame in sheets.items():
             widths = {"nombre": 320, "que_paso": 420, "que_hacer": 520, "por_mejorar": 520}
             frame.write_excel(
-                workbook, title, column_widths={c: widths.get(c, 130) for c in frame.columns}, freeze_panes=(1, 0),
+                workbook,
+                title,
+                column_widths={c: widths.get(c, 130) for c in frame.columns},
+                freeze_panes=(1, 0),
                 column_formats={c: wrap for c in frame.columns if c in {"que_paso", "que_hacer", "por_mejorar"}},
-            )  # fmt: skip
+            )
     return written.getvalue()

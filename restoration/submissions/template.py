@@ -55,8 +55,10 @@ def _write_lists(sheet: Any, fields: Sequence[Field]) -> dict[str, str]:
         letter = xlsxwriter.utility.xl_col_to_name(column)
         places[field.name] = f"=Listas!${letter}$2:${letter}${len(values) + 1}"
     column = len(fields) + 1
-    named = [("actividades", "restoration_activities", "activity_code", "activity_name_es"),
-             ("indicador", "aurora_indicators", "indicator_id", "metric_es")]  # fmt: skip
+    named = [
+        ("actividades", "restoration_activities", "activity_code", "activity_name_es"),
+        ("indicador", "aurora_indicators", "indicator_id", "metric_es"),
+    ]
     for title, seed, code, name in named:  # codes without a name say nothing
         table = read_seed(seed)
         sheet.write_column(0, column, [title, *table[code]])
@@ -80,15 +82,33 @@ def _write_form(workbook: Any, sheet: Any, fields: Sequence[Field], places: dict
         sheet.write(0, column, name, head[field.requirement])
         sheet.write_comment(0, column, f"{field.meaning_es}\n{_must(field)}", {"x_scale": 2})
         if field.choices:
-            sheet.data_validation(1, column, ROWS, column, {
-                "validate": "list", "source": places[field.name], "error_title": "No está en la lista",
-                "error_message": f"Elija uno de los valores de la lista. {field.meaning_es}"[:255],
-            })  # fmt: skip
+            sheet.data_validation(
+                1,
+                column,
+                ROWS,
+                column,
+                {
+                    "validate": "list",
+                    "source": places[field.name],
+                    "error_title": "No está en la lista",
+                    "error_message": f"Elija uno de los valores de la lista. {field.meaning_es}"[:255],
+                },
+            )
         elif name in _DIGITS:
-            sheet.data_validation(1, column, ROWS, column, {
-                "validate": "length", "criteria": "==", "value": _DIGITS[name], "error_type": "warning",
-                "error_title": f"Son {_DIGITS[name]} cifras", "error_message": field.meaning_es[:255],
-            })  # fmt: skip
+            sheet.data_validation(
+                1,
+                column,
+                ROWS,
+                column,
+                {
+                    "validate": "length",
+                    "criteria": "==",
+                    "value": _DIGITS[name],
+                    "error_type": "warning",
+                    "error_title": f"Son {_DIGITS[name]} cifras",
+                    "error_message": field.meaning_es[:255],
+                },
+            )
 
 
 def _must(field: Field) -> str:

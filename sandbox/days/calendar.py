@@ -17,19 +17,44 @@ FIRST_DATE = dt.date(2025, 12, 31)  # day 0, a Wednesday: Sundays are days 4, 11
 
 # event -> first day, and every how many days after that; 0 is once
 CALENDAR: dict[str, tuple[int, int]] = {
-    "revise": (1, 2), "redraw": (2, 5), "add": (2, 4), "change_status": (3, 3), "withdraw": (3, 7), "learn_cui": (4, 6),
-    "partner_reports": (4, 5), "abandon": (7, 17), "merge": (8, 11), "split": (9, 13), "rename_institution": (12, 0),
-    "submission_arrives": (2, 12), "submission_is_corrected": (3, 0), "submission_is_withdrawn": (5, 0), "submission_comes_twice": (9, 0),
-    "close_accounts": (1, 4), "revise_closed_year": (4, 14), "open_fiscal_year": (5, 0), "modify_budget": (7, 6), "next_month": (8, 5),
-    "revise_investments": (2, 5), "new_degradation_year": (10, 0), "new_protected_area": (16, 0),
-    "rename_field": (15, 0), "register_follows": (18, 0), "split_district": (17, 0), "crosswalk_follows": (24, 0),
-}  # fmt: skip
+    "revise": (1, 2),
+    "redraw": (2, 5),
+    "add": (2, 4),
+    "change_status": (3, 3),
+    "withdraw": (3, 7),
+    "learn_cui": (4, 6),
+    "partner_reports": (4, 5),
+    "abandon": (7, 17),
+    "merge": (8, 11),
+    "split": (9, 13),
+    "rename_institution": (12, 0),
+    "submission_arrives": (2, 12),
+    "submission_is_corrected": (3, 0),
+    "submission_is_withdrawn": (5, 0),
+    "submission_comes_twice": (9, 0),
+    "close_accounts": (1, 4),
+    "revise_closed_year": (4, 14),
+    "open_fiscal_year": (5, 0),
+    "modify_budget": (7, 6),
+    "next_month": (8, 5),
+    "revise_investments": (2, 5),
+    "new_degradation_year": (10, 0),
+    "new_protected_area": (16, 0),
+    "rename_field": (15, 0),
+    "register_follows": (18, 0),
+    "split_district": (17, 0),
+    "crosswalk_follows": (24, 0),
+}
 
 # a piece of the address, and what its server does on that day: down (503), half (half of the answer), slow
 BAD_DAYS: dict[int, dict[str, str]] = {
-    4: {"Servicios_OGC/Restauracion": "down"}, 6: {"DETALLE_INVERSIONES": "half"}, 11: {"Gasto-Devengado-Mensual": "half"},
-    12: {"Navegar_7.aspx": "slow"}, 17: {"ServicioRecuperacion": "down"}, 22: {"datastorefiles": "down"},
-}  # fmt: skip
+    4: {"Servicios_OGC/Restauracion": "down"},
+    6: {"DETALLE_INVERSIONES": "half"},
+    11: {"Gasto-Devengado-Mensual": "half"},
+    12: {"Navegar_7.aspx": "slow"},
+    17: {"ServicioRecuperacion": "down"},
+    22: {"datastorefiles": "down"},
+}
 _RANDOM_BAD_DAYS = (
     "ServicioDegradacion",
     "sernanp_visor",

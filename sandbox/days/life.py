@@ -103,11 +103,21 @@ class Life:
             for path in world.files.iterdir():
                 if path.stat().st_nlink == 1:
                     os.utime(path, (moment, moment))
-            world.folder.joinpath("world.json").write_text(json.dumps({
-                "seed": country.seed, "scale": country.scale, "is_sandbox": True, "day": country.day, "date": date_of(country.day).isoformat(),
-                "last_fiscal_year": country.date.year, "bad_servers": bad_servers(country.seed, country.day),
-                "renamed_fields": country.renamed_fields, "register": country.register,
-            }))  # fmt: skip
+            world.folder.joinpath("world.json").write_text(
+                json.dumps(
+                    {
+                        "seed": country.seed,
+                        "scale": country.scale,
+                        "is_sandbox": True,
+                        "day": country.day,
+                        "date": date_of(country.day).isoformat(),
+                        "last_fiscal_year": country.date.year,
+                        "bad_servers": bad_servers(country.seed, country.day),
+                        "renamed_fields": country.renamed_fields,
+                        "register": country.register,
+                    }
+                )
+            )
 
         return put_in_place(self.parent, folder, make)
 
@@ -126,9 +136,10 @@ def _write(world: World, country: Country, name: str) -> None:
             if p.name.startswith(f"{name[7:]}-") or p.name == f"consulta_{name[7:]}.html"
         ]
     stale += {
-        "investments": [world.files / "DETALLE_INVERSIONES.csv"], "ferm": [world.files / "ferm.json"],
+        "investments": [world.files / "DETALLE_INVERSIONES.csv"],
+        "ferm": [world.files / "ferm.json"],
         "codes": [world.files / "ubigeo_equivalencia_inei_reniec.csv"],
-    }.get(name, [])  # fmt: skip
+    }.get(name, [])
     for path in stale:
         path.unlink(missing_ok=True)
     if name in country.frames:

@@ -224,9 +224,11 @@ def merge(country: Country) -> list[str]:
 def split(country: Country) -> list[str]:
     """MINAM gives the second polygon of a record a code of its own."""
     rows = country.frames["minam_polygons"]
-    counts = country.areas.filter(pl.col("registry") == "minam").group_by("source_record_id").agg(
-        pl.len(), pl.col("quarantine_reason").is_null().all().alias("is_sound")
-    )  # fmt: skip
+    counts = (
+        country.areas.filter(pl.col("registry") == "minam")
+        .group_by("source_record_id")
+        .agg(pl.len(), pl.col("quarantine_reason").is_null().all().alias("is_sound"))
+    )
     two = set(counts.filter((pl.col("len") == 2) & pl.col("is_sound"))["source_record_id"].to_list())
     able = [
         k
@@ -248,9 +250,22 @@ def split(country: Country) -> list[str]:
             NOM_INIC=pl.when(is_it).then(pl.lit(name)).otherwise(pl.col("NOM_INIC")),
         )
         country.changed.add("minam_polygons")
-        country.records = pl.concat([country.records, pl.DataFrame(
-            [{"initiative_key": other.key, "registry": "minam", "source_record_id": new, "quarantine_reason": None}], schema=country.records.schema
-        )])  # fmt: skip
+        country.records = pl.concat(
+            [
+                country.records,
+                pl.DataFrame(
+                    [
+                        {
+                            "initiative_key": other.key,
+                            "registry": "minam",
+                            "source_record_id": new,
+                            "quarantine_reason": None,
+                        }
+                    ],
+                    schema=country.records.schema,
+                ),
+            ]
+        )
         mine = (pl.col("registry") == "minam") & (pl.col("source_record_id") == record)
         last = pl.int_range(pl.len()) == pl.int_range(pl.len()).filter(mine).max()
         country.areas = country.areas.with_columns(

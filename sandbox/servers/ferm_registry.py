@@ -19,8 +19,15 @@ SANDBOX_KEY = "sandbox-key"
 PROJECTS = "/api/projects"
 _TO_EQUAL_AREA = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:6933", always_xy=True).transform
 _ALLOWED = {
-    "institutionId", "title", "startingYear", "restorationTypes", "pointsOfContact", "organizations", "country", "countries",
-}  # fmt: skip
+    "institutionId",
+    "title",
+    "startingYear",
+    "restorationTypes",
+    "pointsOfContact",
+    "organizations",
+    "country",
+    "countries",
+}
 
 
 class FermRegistry:

@@ -36,8 +36,9 @@ def originals(folder: Path) -> dict[str, bytes]:
     square = shapely.box(-70.1, -15.9, -70.0, -15.8)
     rows = geopandas.GeoDataFrame(
         {"codigo": ["A-1", "A-2"], "nombre": ["Bofedal de Acora", "Queñual ñ"], "superficie_ha": ["12.5", "8"]},
-        geometry=[square, shapely.MultiPolygon([square, shapely.box(-71, -16, -70.9, -15.9)])], crs=4326,
-    )  # fmt: skip
+        geometry=[square, shapely.MultiPolygon([square, shapely.box(-71, -16, -70.9, -15.9)])],
+        crs=4326,
+    )
     created: dict[str, bytes] = {}
     for name, driver in (
         ("x.geojson", "GeoJSON"),

@@ -98,10 +98,30 @@ def disguises(outside: Outside) -> dict[str, str]:
         "an entity": f"<!DOCTYPE a [<!ENTITY x SYSTEM 'file://{outside.secret}'>]><kml><Document><name>&x;</name></Document></kml>",
         "a path": str(outside.secret),
         "an address": f"/vsicurl/{url}/x.geojson",
-        "esri scrolling": json.dumps({"displayFieldName": "x", "geometryType": "esriGeometryPoint", "exceededTransferLimit": True, "features": []}),
-        "gdal algorithm": json.dumps({"type": "gdal_streamed_alg", "command_line": f"gdal vector pipeline ! read {outside.secret} ! write x --of stream"}),
-        "stac": json.dumps({"type": "FeatureCollection", "stac_version": "1.0.0", "features": [{"type": "Feature", "stac_version": "1.0.0", "id": "a", "assets": {"a": {"href": f"{url}/x.tif"}}}]}),
-    }  # fmt: skip
+        "esri scrolling": json.dumps(
+            {
+                "displayFieldName": "x",
+                "geometryType": "esriGeometryPoint",
+                "exceededTransferLimit": True,
+                "features": [],
+            }
+        ),
+        "gdal algorithm": json.dumps(
+            {
+                "type": "gdal_streamed_alg",
+                "command_line": f"gdal vector pipeline ! read {outside.secret} ! write x --of stream",
+            }
+        ),
+        "stac": json.dumps(
+            {
+                "type": "FeatureCollection",
+                "stac_version": "1.0.0",
+                "features": [
+                    {"type": "Feature", "stac_version": "1.0.0", "id": "a", "assets": {"a": {"href": f"{url}/x.tif"}}}
+                ],
+            }
+        ),
+    }
 
 
 SUFFIXES = (".geojson", ".json", ".kml", ".gml", ".gpkg", ".shp")
@@ -188,8 +208,12 @@ def endless_view(folder: Path) -> bytes:
     path = folder / "vista.gpkg"
     geopandas.GeoDataFrame({"nombre": ["x"]}, geometry=[shapely.Point(-70, -15.8)], crs=4326).to_file(path, layer="x")
     with sqlite3.connect(path) as con:
-        con.execute("create view sin_fin as with recursive n(i) as (select 1 union all select i + 1 from n) select i as fid, x.nombre, x.geom from n, x")  # fmt: skip
-        con.execute("insert into gpkg_contents (table_name, data_type, identifier, srs_id) values ('sin_fin', 'features', 'sin_fin', 4326)")  # fmt: skip
+        con.execute(
+            "create view sin_fin as with recursive n(i) as (select 1 union all select i + 1 from n) select i as fid, x.nombre, x.geom from n, x"
+        )
+        con.execute(
+            "insert into gpkg_contents (table_name, data_type, identifier, srs_id) values ('sin_fin', 'features', 'sin_fin', 4326)"
+        )
         con.execute("insert into gpkg_geometry_columns values ('sin_fin', 'geom', 'POINT', 4326, 0, 0)")
     return path.read_bytes()
 
@@ -288,10 +312,14 @@ def test_bad_files_beside_a_good_one_cost_themselves_alone(
 ) -> None:
     folder = inbox / "ong_tierra"
     bad = {
-        "vrt.geojson": disguises(outside)["vrt over a file"].encode(), "hondo.geojson": nested(300),
-        "vista.gpkg": endless_view(tmp_path), "vacio.zip": b"PK\x05\x06" + bytes(18), "texto.xlsx": b"no es un libro",
-        "ceros.gpkg": b"SQLite format 3\x00" + bytes(4096), "nulo.csv": b"\x00" * 100,
-    }  # fmt: skip
+        "vrt.geojson": disguises(outside)["vrt over a file"].encode(),
+        "hondo.geojson": nested(300),
+        "vista.gpkg": endless_view(tmp_path),
+        "vacio.zip": b"PK\x05\x06" + bytes(18),
+        "texto.xlsx": b"no es un libro",
+        "ceros.gpkg": b"SQLite format 3\x00" + bytes(4096),
+        "nulo.csv": b"\x00" * 100,
+    }
     for name, body in bad.items():
         (folder / name).write_bytes(body)
     os.mkfifo(folder / "tubo.geojson")
@@ -304,9 +332,8 @@ def test_bad_files_beside_a_good_one_cost_themselves_alone(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["x" * 180 + ".geojson", "S.A.C..geojson", "ñandú  (copia) #2.geojson", "-rf.geojson", "%2e%2e.geojson"],
-)  # fmt: skip
+    "name", ["x" * 180 + ".geojson", "S.A.C..geojson", "ñandú  (copia) #2.geojson", "-rf.geojson", "%2e%2e.geojson"]
+)
 def test_a_file_of_any_name_is_read(inbox: Path, layers: dict[str, SourceLayer], quick_http: Http, name: str) -> None:
     (inbox / "ong_tierra" / "honesto.geojson").rename(inbox / "ong_tierra" / name)
     (received,) = refreshed(inbox, layers, quick_http).values()

@@ -41,8 +41,11 @@ def attacked(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPa
     vrt = f"<OGRVRTDataSource><OGRVRTLayer name='secret'><SrcDataSource>CSV:{secret}</SrcDataSource><GeometryType>wkbPoint</GeometryType></OGRVRTLayer></OGRVRTDataSource>"
     bad = {
         **{f"vrt{suffix}": vrt.encode() for suffix in (".geojson", ".json", ".kml", ".gml", ".gpkg", ".shp")},
-        "lejos.xlsx": far_cell(), "vista.gpkg": endless_view(folder), "S.A.C..geojson": b"{", "x" * 150 + ".kml": b"<kml>",
-    }  # fmt: skip
+        "lejos.xlsx": far_cell(),
+        "vista.gpkg": endless_view(folder),
+        "S.A.C..geojson": b"{",
+        "x" * 150 + ".kml": b"<kml>",
+    }
     for name, body in bad.items():
         (inbox.folder / "ong_tierra" / name).write_bytes(body)
     (inbox.folder / "ong_tierra" / "hondo.geojson").write_bytes(nested(300))

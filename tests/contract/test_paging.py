@@ -30,9 +30,12 @@ def read(
     servers: SandboxServers, layer: SourceLayer, draft: Draft, size: int = 200, connections: int = 4
 ) -> pl.DataFrame:
     http = Http(
-        hosts=servers.base_urls, read_timeout=5, attempts=2, first_pause=0.01,
+        hosts=servers.base_urls,
+        read_timeout=5,
+        attempts=2,
+        first_pause=0.01,
         policies={MINAM: HostPolicy(connections=connections)},
-    )  # fmt: skip
+    )
     return pl.concat(ArcGIS(http, size).read_layer(layer.source, layer.url, layer.layer or "", draft).frames())
 
 

@@ -156,7 +156,14 @@ def test_the_file_host_speaks_range_and_etag(servers: SandboxServers) -> None:
 
 
 def test_the_wfs_swaps_axes_with_the_form_of_srs_name(servers: SandboxServers) -> None:
-    asked = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typeNames": WFS_TYPE, "count": 1, "outputFormat": "application/json"}  # fmt: skip
+    asked = {
+        "service": "WFS",
+        "version": "2.0.0",
+        "request": "GetFeature",
+        "typeNames": WFS_TYPE,
+        "count": 1,
+        "outputFormat": "application/json",
+    }
     url = servers.base_urls[INEI] + WFS_PATH
     short = requests.get(url, params=asked | {"srsName": "EPSG:4326"}, timeout=10).json()
     urn = requests.get(url, params=asked | {"srsName": "urn:ogc:def:crs:EPSG::4326"}, timeout=10).json()

@@ -146,13 +146,24 @@ def test_what_a_retry_may_fix_is_retried(
         (HTMLResponse("<html><title>Iniciar sesión</title></html>"), UnexpectedFormat, "expected JSON, got a web page"),
         (Response(b'{"error": {"code": 499, "message": "Token Required"}}'), TokenRequired, "restricted"),
         (Response(b'{"message": "hello"}'), UnexpectedFormat, "expected features"),
-        (Response(b'{"features": [{"attributes": {"OBJECTID": 1}}], "spatialReference": {"wkid": 102100, "latestWkid": 3857}}'), WrongReference, "asked for EPSG:4326"),
+        (
+            Response(
+                b'{"features": [{"attributes": {"OBJECTID": 1}}], "spatialReference": {"wkid": 102100, "latestWkid": 3857}}'
+            ),
+            WrongReference,
+            "asked for EPSG:4326",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_retry_fixes_is_final_and_requested_once(
-    servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer],
-    bad: Response, error: type[SourceError], words: str,
-) -> None:  # fmt: skip
+    servers: SandboxServers,
+    http: Http,
+    store: SnapshotStore,
+    layers: dict[str, SourceLayer],
+    bad: Response,
+    error: type[SourceError],
+    words: str,
+) -> None:
     servers.faults.by_path[PAGES] = lambda *_: bad
     with pytest.raises(error, match=words):
         read(http, store, layers[RECOVERY])
@@ -163,13 +174,22 @@ def test_what_no_retry_fixes_is_final_and_requested_once(
     ("bad", "error", "words"),
     [
         (Response(b'{"error": {"code": 400, "message": "Invalid query"}}'), ServiceFault, "error 400: Invalid query"),
-        (Response(b'{"features": [], "spatialReference": {"wkid": 4326}}'), EmptyAnswer, "never replaces a good snapshot"),
+        (
+            Response(b'{"features": [], "spatialReference": {"wkid": 4326}}'),
+            EmptyAnswer,
+            "never replaces a good snapshot",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_another_form_of_query_may_fix_is_queried_in_every_form(
-    servers: SandboxServers, http: Http, store: SnapshotStore, layers: dict[str, SourceLayer],
-    bad: Response, error: type[SourceError], words: str,
-) -> None:  # fmt: skip
+    servers: SandboxServers,
+    http: Http,
+    store: SnapshotStore,
+    layers: dict[str, SourceLayer],
+    bad: Response,
+    error: type[SourceError],
+    words: str,
+) -> None:
     servers.faults.by_path["ServicioRecuperacion/MapServer/2/query"] = pages_only(lambda *_: bad)
     with pytest.raises(error, match=words):
         read(http, store, layers[RECOVERY])

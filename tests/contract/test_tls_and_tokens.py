@@ -91,9 +91,12 @@ def ask_for_token(request: Request, answer):  # type: ignore[no-untyped-def]
 
 
 def test_a_token_opens_the_layer_and_is_written_nowhere(
-    make_pipeline: MakePipeline, own_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    make_pipeline: MakePipeline,
+    own_world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """Through the whole pipeline: not in any file of the data folder, not in the log, not in what the UI shows."""
     pipeline = make_pipeline(own_world)
     pipeline.servers.faults.by_path["Servicios_OGC/Restauracion"] = ask_for_token
@@ -143,9 +146,11 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(world: World, tmp_pa
     here = TlsServer(Starlette(routes=[Route("/here", away)]))
     with there as other, here as url:
         terms: dict[str, Any] = {
-            "hosts": {SERFOR: url.replace("localhost", "127.0.0.1")}, "attempts": 1, "tokens": {SERFOR: TOKEN},
+            "hosts": {SERFOR: url.replace("localhost", "127.0.0.1")},
+            "attempts": 1,
+            "tokens": {SERFOR: TOKEN},
             "insecure_hosts": frozenset({SERFOR}),
-        }  # fmt: skip
+        }
         with pytest.raises(RedirectRefused, match="no register names"):
             Http(**terms).get("serfor.x", f"https://{SERFOR}/here")
         assert met == [f"Bearer {TOKEN}"]

@@ -113,9 +113,14 @@ def test_gml_gives_the_same_features_as_geojson(
             return xml('<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs/2.0" numberReturned="0"/>')
         meta, table = pyogrio.read_arrow(bytes(answer.body))
         pyogrio.write_arrow(
-            table, path, driver="GML", geometry_name=meta["geometry_name"] or "wkb_geometry",
-            geometry_type="MultiPolygon", crs="EPSG:4326", dataset_options={"FORMAT": "GML3.2"},
-        )  # fmt: skip
+            table,
+            path,
+            driver="GML",
+            geometry_name=meta["geometry_name"] or "wkb_geometry",
+            geometry_type="MultiPolygon",
+            crs="EPSG:4326",
+            dataset_options={"FORMAT": "GML3.2"},
+        )
         return Response(path.read_bytes(), media_type="application/gml+xml; version=3.2")
 
     servers.faults.by_path |= {"GetCapabilities": without_json, "startIndex": as_gml}

@@ -123,10 +123,18 @@ KINDS = (
     _initiative("no name", "name.required", given(NOM_INIC=None), HELD_AREA),
     _initiative("a status nobody knows", "status.required", given(ESTADO=7), HELD_AREA),
     _initiative("a type nobody knows", "restoration_type.required", given(TIPO_REST=9), HELD_AREA),
-    _initiative("ends before it begins", "table.end_date_is_not_before_start_date",
-                given(FEC_INI=day("2021-05-01"), FEC_FIN=day("2020-05-01")), HELD_AREA),
-    _initiative("under way, begins in the future", "table.initiative_under_way_does_not_begin_in_the_future",
-                given(ESTADO=2, FEC_INI=day(f"{THIS_YEAR + 3}-01-01"), FEC_FIN=None), HELD_AREA),
+    _initiative(
+        "ends before it begins",
+        "table.end_date_is_not_before_start_date",
+        given(FEC_INI=day("2021-05-01"), FEC_FIN=day("2020-05-01")),
+        HELD_AREA,
+    ),
+    _initiative(
+        "under way, begins in the future",
+        "table.initiative_under_way_does_not_begin_in_the_future",
+        given(ESTADO=2, FEC_INI=day(f"{THIS_YEAR + 3}-01-01"), FEC_FIN=None),
+        HELD_AREA,
+    ),
     _initiative("begins in 1950", "table.start_date_is_plausible", given(FEC_INI=day("1950-01-01"))),
     _initiative("no start", "start_date.start_date_is_given", given(FEC_INI=None)),
     _initiative("complete, without an end", "table.end_date_is_given_after_completion", given(ESTADO=3, FEC_FIN=None)),
@@ -138,54 +146,124 @@ KINDS = (
     _initiative("a generic CUI", "table.investment_code_is_not_generic", given(CUI="2001621")),
     _initiative("a negative target", "table.target_area_is_above_zero", given(HA_META=-5.0)),
     _initiative("a target larger than a region", "table.target_area_is_believable", given(HA_META=9_999_999.0)),
-    _initiative("a hundred times its target", "table.declared_area_is_in_proportion_to_the_target", given(HA_META=0.01)),
-    _initiative("a mail address in the name", "table.texts_hold_no_personal_data", given(NOM_INIC="Vivero de alisos, pedidos a juana.quispe@example.org")),
-    _initiative("a DNI for an identifier", "table.code_is_no_personal_data", given(COD_INIC="DNI 41234567"), HELD_AREA,
-                "areas.table.code_is_no_personal_data"),
-    _area("curves instead of rings", "geometry_can_be_read",
-          given(geometry=json.dumps({"curveRings": [[[-75, -10], {"c": [[-75.1, -10], [-75.05, -10.1]]}]]})),
-          "areas.table.ground_is_drawn"),
-    _area("latitude for longitude", "longitude_and_latitude_are_in_their_places", turned, "areas.table.area_touches_its_declared_district", "areas.table.declared_area_is_within_half_of_the_drawn"),
-    _area("in the Atlantic", "area_lies_in_peru", lambda row: moved(row, 40), "areas.table.area_touches_its_declared_district"),
+    _initiative(
+        "a hundred times its target", "table.declared_area_is_in_proportion_to_the_target", given(HA_META=0.01)
+    ),
+    _initiative(
+        "a mail address in the name",
+        "table.texts_hold_no_personal_data",
+        given(NOM_INIC="Vivero de alisos, pedidos a juana.quispe@example.org"),
+    ),
+    _initiative(
+        "a DNI for an identifier",
+        "table.code_is_no_personal_data",
+        given(COD_INIC="DNI 41234567"),
+        HELD_AREA,
+        "areas.table.code_is_no_personal_data",
+    ),
+    _area(
+        "curves instead of rings",
+        "geometry_can_be_read",
+        given(geometry=json.dumps({"curveRings": [[[-75, -10], {"c": [[-75.1, -10], [-75.05, -10.1]]}]]})),
+        "areas.table.ground_is_drawn",
+    ),
+    _area(
+        "latitude for longitude",
+        "longitude_and_latitude_are_in_their_places",
+        turned,
+        "areas.table.area_touches_its_declared_district",
+        "areas.table.declared_area_is_within_half_of_the_drawn",
+    ),
+    _area(
+        "in the Atlantic",
+        "area_lies_in_peru",
+        lambda row: moved(row, 40),
+        "areas.table.area_touches_its_declared_district",
+    ),
     _area("a sliver of 40 m²", "polygon_is_no_sliver", lambda row: square(row, 0.004)),
     _area("a third of a hectare", "polygon_is_at_least_half_a_hectare", lambda row: square(row, 0.3)),
     _area("a whole landscape", "polygon_is_not_a_whole_landscape", lambda row: square(row, 12_100, HA_META=20_000.0)),
     _area("traced pixel by pixel", "polygon_has_a_bearable_number_of_vertices", lambda row: circle(row, 300, 10_100)),
-    _area("crosses itself", "polygon_does_not_cross_itself", times=2,  # it falls into two polygons
-          change=lambda row: drawn(row, [(0, 0), (0, 260), (400, -50), (400, 150)], 4.68)),
-    _area("declares 80 % more than it draws", "declared_area_is_within_half_of_the_drawn",
-          lambda row: square(row, 20, HA_DECL=36.0)),
-    _area("declares 30 % more than it draws", "declared_area_is_within_a_quarter_of_the_drawn",
-          lambda row: square(row, 20, HA_DECL=26.0)),
+    _area(
+        "crosses itself",
+        "polygon_does_not_cross_itself",
+        times=2,  # it falls into two polygons
+        change=lambda row: drawn(row, [(0, 0), (0, 260), (400, -50), (400, 150)], 4.68),
+    ),
+    _area(
+        "declares 80 % more than it draws",
+        "declared_area_is_within_half_of_the_drawn",
+        lambda row: square(row, 20, HA_DECL=36.0),
+    ),
+    _area(
+        "declares 30 % more than it draws",
+        "declared_area_is_within_a_quarter_of_the_drawn",
+        lambda row: square(row, 20, HA_DECL=26.0),
+    ),
     _area("declares nothing", "declared_area_is_given", given(HA_DECL=None)),
     _area("declares less than nothing", "declared_area_is_not_negative", given(HA_DECL=-10.0)),
     _area("drawn twice in its record", "polygon_is_drawn_once", dict, is_added=True),
-    _area("drawn again under another name", "polygon_belongs_to_one_record_of_its_source", given(COD_INIC="RED-2099-000001"),
-          "initiatives.table.activities_are_given", "initiatives.table.tenure_is_given", is_added=True),
+    _area(
+        "drawn again under another name",
+        "polygon_belongs_to_one_record_of_its_source",
+        given(COD_INIC="RED-2099-000001"),
+        "initiatives.table.activities_are_given",
+        "initiatives.table.tenure_is_given",
+        is_added=True,
+    ),
     _area("says it is in Tacna", "area_touches_its_declared_district", given(UBIGEO="230101")),
-    _area("nowhere at all", "record_without_a_polygon_has_a_district", given(geometry=None, UBIGEO="999999"),
-          "initiatives.table.ubigeo_is_a_district_of_inei", "areas.table.ground_is_drawn"),
+    _area(
+        "nowhere at all",
+        "record_without_a_polygon_has_a_district",
+        given(geometry=None, UBIGEO="999999"),
+        "initiatives.table.ubigeo_is_a_district_of_inei",
+        "areas.table.ground_is_drawn",
+    ),
     _line("a programme code without its zero", "table.programme_code_is_one_of_the_six", PROGRAMA_PPTO="130"),
     _line("an amount in words", "table.amounts_are_numbers", MONTO_PIA="n/d"),
     _line("no executing unit", "executing_unit_code.required", SEC_EJEC=""),
-    _line("months that do not add up", "table.accrued_of_the_year_is_the_sum_of_its_months", MONTO_DEVENGADO_ENERO="777777.77"),
+    _line(
+        "months that do not add up",
+        "table.accrued_of_the_year_is_the_sum_of_its_months",
+        MONTO_DEVENGADO_ENERO="777777.77",
+    ),
     _line("a department nobody knows", "table.department_of_the_spending_is_known", DEPARTAMENTO_META="77"),
     _line("no department", "table.department_of_the_spending_is_given", DEPARTAMENTO_META="0"),
     _line("a product code cut short", "table.product_or_project_code_has_seven_digits", PRODUCTO_PROYECTO="30000"),
-    _line("a level of government nobody knows", "government_level.government_level_is_one_of_the_three", NIVEL_GOBIERNO="X"),
+    _line(
+        "a level of government nobody knows",
+        "government_level.government_level_is_one_of_the_three",
+        NIVEL_GOBIERNO="X",
+    ),
     _line("neither project nor product", "activity_or_project.line_is_of_a_project_or_a_product", TIPO_ACT_PROY="9"),
     _line("the same line twice", "table.line_is_no_copy_of_another", is_added=True),
-    _line("a person's RUC in an activity", "table.texts_hold_no_personal_data", ACTIVIDAD_ACCION_OBRA_NOMBRE="PAGO A RUC 10412345679"),
-    _investment("a mobile number in the name", "table.texts_hold_no_personal_data", NOMBRE_INVERSION="MEJORAMIENTO, INFORMES AL 987.654.321"),
+    _line(
+        "a person's RUC in an activity",
+        "table.texts_hold_no_personal_data",
+        ACTIVIDAD_ACCION_OBRA_NOMBRE="PAGO A RUC 10412345679",
+    ),
+    _investment(
+        "a mobile number in the name",
+        "table.texts_hold_no_personal_data",
+        NOMBRE_INVERSION="MEJORAMIENTO, INFORMES AL 987.654.321",
+    ),
     _investment("no CUI", "cui.required", CODIGO_UNICO=""),
     _investment("a CUI of six digits", "table.investment_code_has_seven_digits", CODIGO_UNICO="246924"),
     _investment("an investment without a name", "name.required", NOMBRE_INVERSION=" "),
     _investment("a negative cost", "table.cost_is_not_negative", COSTO_ACTUALIZADO="-5"),
     _investment("no cost", "table.cost_is_given", COSTO_ACTUALIZADO=""),
-    _investment("spent a hundred times its cost", "table.accrued_is_in_proportion_to_the_cost",
-                COSTO_ACTUALIZADO="1000", DEVEN_ACUMUL_ANIO_ANT="100000"),
-    _investment("viable before it was registered", "table.viability_does_not_come_before_registration",
-                FECHA_REGISTRO="2020-01-01 00:00:00", FECHA_VIABILIDAD="2001-01-01 00:00:00"),
+    _investment(
+        "spent a hundred times its cost",
+        "table.accrued_is_in_proportion_to_the_cost",
+        COSTO_ACTUALIZADO="1000",
+        DEVEN_ACUMUL_ANIO_ANT="100000",
+    ),
+    _investment(
+        "viable before it was registered",
+        "table.viability_does_not_come_before_registration",
+        FECHA_REGISTRO="2020-01-01 00:00:00",
+        FECHA_VIABILIDAD="2001-01-01 00:00:00",
+    ),
     _investment("in no district", "table.district_is_given", UBIGEO="999999"),
     _submitted("no code of its own", "submissions.own_code.required", codigo=None),
     _submitted("a start in words", "submissions.table.start_date_can_be_read", fecha_inicio="a fines de marzo"),
@@ -196,22 +274,48 @@ KINDS = (
     _submitted("a report year in words", "submissions.table.report_year_can_be_read", anio_reporte="este año"),
     _submitted("half a coordinate", "submissions.table.longitude_and_latitude_can_be_read", latitud=None),
     _submitted("perhaps", "submissions.table.yes_or_no_is_said_as_such", verificado_campo="quizás"),
-    _submitted("a tenure nobody knows", "submissions.table.tenure_is_understood", "initiatives.table.tenure_is_given", tenencia="De todos"),
-    _submitted("indigenous land without consent", "initiatives.table.consent_is_given_on_indigenous_land",
-               tenencia="Territorio indígena o tradicional", consentimiento=None),
+    _submitted(
+        "a tenure nobody knows",
+        "submissions.table.tenure_is_understood",
+        "initiatives.table.tenure_is_given",
+        tenencia="De todos",
+    ),
+    _submitted(
+        "indigenous land without consent",
+        "initiatives.table.consent_is_given_on_indigenous_land",
+        tenencia="Territorio indígena o tradicional",
+        consentimiento=None,
+    ),
     _submitted("a funder without an amount", "initiatives.table.funder_comes_with_its_amount", monto_soles=None),
     _submitted("a report of long ago", "initiatives.table.report_is_recent", anio_reporte=str(THIS_YEAR - 5)),
     _submitted("an activity nobody knows", "initiatives.table.activities_are_of_the_list", actividades="4;99"),
     _submitted("no activities", "initiatives.table.activities_are_given", actividades=None),
-    _submitted("a person behind the funder", "submissions.table.texts_hold_no_personal_data", "initiatives.table.texts_hold_no_personal_data",
-               financiador="Contacto: Juana Quispe Mamani"),
-    _submitted("a DNI in a remark", "submissions.table.texts_hold_no_personal_data", observaciones="D.N.I. N° 41.234.567 firmó"),
-    _submitted("a telephone beside the tenure", "submissions.table.texts_hold_no_personal_data", "submissions.table.tenure_is_understood",
-               "initiatives.table.tenure_is_given", tenencia="Comunal, cel. 987654321"),
+    _submitted(
+        "a person behind the funder",
+        "submissions.table.texts_hold_no_personal_data",
+        "initiatives.table.texts_hold_no_personal_data",
+        financiador="Contacto: Juana Quispe Mamani",
+    ),
+    _submitted(
+        "a DNI in a remark", "submissions.table.texts_hold_no_personal_data", observaciones="D.N.I. N° 41.234.567 firmó"
+    ),
+    _submitted(
+        "a telephone beside the tenure",
+        "submissions.table.texts_hold_no_personal_data",
+        "submissions.table.tenure_is_understood",
+        "initiatives.table.tenure_is_given",
+        tenencia="Comunal, cel. 987654321",
+    ),
     _submitted("a DNI for a code", "submissions.table.code_is_no_personal_data", codigo="DNI 41234567"),
-    _indicator("a mail address in the method", "table.texts_hold_no_personal_data", metodo="Encuesta de juana@example.org"),
-    _indicator("a DNI for a code, of a value", "table.code_is_no_personal_data", "indicator_values.table.initiative_of_the_value_passed_the_protocol",
-               codigo="DNI 41234567"),
+    _indicator(
+        "a mail address in the method", "table.texts_hold_no_personal_data", metodo="Encuesta de juana@example.org"
+    ),
+    _indicator(
+        "a DNI for a code, of a value",
+        "table.code_is_no_personal_data",
+        "indicator_values.table.initiative_of_the_value_passed_the_protocol",
+        codigo="DNI 41234567",
+    ),
     _indicator("an indicator nobody knows", "table.indicator_is_one_of_aurora", indicador="AURORA-999"),
     _indicator("a value in words", "table.value_is_a_number", valor="mucho"),
     _indicator("250 %", "table.value_is_possible_for_its_indicator", valor="250"),
@@ -221,7 +325,7 @@ KINDS = (
     _indicator("of an initiative nobody sent", "table.initiative_of_the_value_passed_the_protocol", codigo="NADIE-1"),
     _indicator("of no initiative", "own_code.required", codigo=None),
     _indicator("no method", "table.method_is_given", metodo=None),
-)  # fmt: skip
+)
 
 
 # -- putting them in -------------------------------------------------------------------------------
@@ -273,18 +377,22 @@ def _small_lines(frame: pl.DataFrame) -> list[int]:
     amounts = [c for c in frame.columns if c.startswith("MONTO_") and c.endswith(("_PIA", "_PIM", "_ANUAL"))]
     largest = pl.max_horizontal(pl.col(c).cast(pl.Float64).abs() for c in amounts)
     found = frame.with_row_index("number").filter(
-        (pl.col("PROGRAMA_PPTO") == "0130") & (pl.col("MONTO_DEVENGADO_ANUAL").cast(pl.Float64) > 0)
+        (pl.col("PROGRAMA_PPTO") == "0130")
+        & (pl.col("MONTO_DEVENGADO_ANUAL").cast(pl.Float64) > 0)
         & (pl.col("DEPARTAMENTO_META").str.strip_chars().str.len_chars() == 2)
-    )  # fmt: skip
+    )
     return [int(n) for n in found.sort(largest)["number"]]
 
 
 def _good_investments(frame: pl.DataFrame) -> list[int]:
     given_cui = pl.col("CODIGO_UNICO").str.contains(r"^2\d{6}$") & pl.col("CODIGO_UNICO").is_unique()
     found = frame.with_row_index("number").filter(
-        given_cui & (pl.col("UBIGEO").str.len_chars() == 6) & (pl.col("COSTO_ACTUALIZADO").cast(pl.Float64, strict=False) > 0)
-        & pl.col("FECHA_VIABILIDAD").is_not_null() & (pl.col("FECHA_VIABILIDAD") != "")
-    )  # fmt: skip
+        given_cui
+        & (pl.col("UBIGEO").str.len_chars() == 6)
+        & (pl.col("COSTO_ACTUALIZADO").cast(pl.Float64, strict=False) > 0)
+        & pl.col("FECHA_VIABILIDAD").is_not_null()
+        & (pl.col("FECHA_VIABILIDAD") != "")
+    )
     return [int(n) for n in found["number"]]
 
 
@@ -292,13 +400,27 @@ def good_submission(number: int) -> Row:
     """A row of the template with everything that the protocol asks for, at the capital of a district."""
     place = read_seed("districts_inei_2025").filter(pl.col("ubigeo").str.starts_with("1")).row(number * 7, named=True)
     return {
-        "codigo": f"P-{number:03d}", "nombre": f"Restauración de bofedales en {place['district_name']}",
-        "institucion": "Gobierno Regional de Prueba", "estado": "En ejecución", "tipo": "Restauración ecológica",
-        "ecosistema": "Bofedal", "ubigeo": place["ubigeo"], "fecha_inicio": "2024-03-01", "meta_ha": "100", "superficie_ha": "20",
-        "verificado_campo": "SI", "longitud": str(place["capital_lon"]), "latitud": str(place["capital_lat"]),
-        "tenencia": "Comunal", "actividades": "4;24", "consentimiento": "SI", "financiador": "Fondo de prueba", "monto_soles": "1000",
-        "anio_reporte": str(THIS_YEAR), "documento": "Informe 1",
-    }  # fmt: skip
+        "codigo": f"P-{number:03d}",
+        "nombre": f"Restauración de bofedales en {place['district_name']}",
+        "institucion": "Gobierno Regional de Prueba",
+        "estado": "En ejecución",
+        "tipo": "Restauración ecológica",
+        "ecosistema": "Bofedal",
+        "ubigeo": place["ubigeo"],
+        "fecha_inicio": "2024-03-01",
+        "meta_ha": "100",
+        "superficie_ha": "20",
+        "verificado_campo": "SI",
+        "longitud": str(place["capital_lon"]),
+        "latitud": str(place["capital_lat"]),
+        "tenencia": "Comunal",
+        "actividades": "4;24",
+        "consentimiento": "SI",
+        "financiador": "Fondo de prueba",
+        "monto_soles": "1000",
+        "anio_reporte": str(THIS_YEAR),
+        "documento": "Informe 1",
+    }
 
 
 def good_indicator(number: int) -> Row:

@@ -120,9 +120,11 @@ def bad(good_night: Pipeline, world: World, tmp_path_factory: pytest.TempPathFac
     frame = pl.read_parquet(damaged.layers / f"{layer}.parquet").with_row_index("row")
     alone = frame.group_by("COD_INIC").len().filter(pl.col("len") == 1)["COD_INIC"]
     zero_lost = frame.filter(
-        pl.col("UBIGEO").str.starts_with("0") & (pl.col("UBIGEO").str.len_chars() == 6)
-        & pl.col("COD_INIC").is_in(alone.implode()) & ~pl.col("row").is_in(rows)
-    ).row(0, named=True)  # fmt: skip
+        pl.col("UBIGEO").str.starts_with("0")
+        & (pl.col("UBIGEO").str.len_chars() == 6)
+        & pl.col("COD_INIC").is_in(alone.implode())
+        & ~pl.col("row").is_in(rows)
+    ).row(0, named=True)
     ring = json.loads(frame["geometry"][crossing])["rings"][0]
     first = next(i for i in range(1, len(ring) - 2) if crosses_itself(ring, i))
     ring[first], ring[first + 1] = ring[first + 1], ring[first]
@@ -219,8 +221,11 @@ def test_what_fails_does_not_stop_the_others(bad: BadNight) -> None:
     """Of five sources with a fault four keep their snapshot; MINAM's areas, where only rows were bad, are read."""
     stale = bad.pipeline.query("select stale_sources from meta.releases order by published_at")[-1][0]
     assert set(stale) == {
-        "mef.budget_execution", "minam.recovery_points", "serfor.fragile_ecosystems", "serfor.restoration_areas",
-    }  # fmt: skip
+        "mef.budget_execution",
+        "minam.recovery_points",
+        "serfor.fragile_ecosystems",
+        "serfor.restoration_areas",
+    }
 
 
 def one_short(_: Request, answer: Response) -> Response:

@@ -88,8 +88,13 @@ def test_the_nightly_benchmark_prints_its_stages(sandbox_run: tuple[Path, subpro
     data_dir, _ = sandbox_run
     command = ["benchmarks", "nightly", "--night", str(data_dir), "--scales", "0.15", "--tries", "1"]
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment(data_dir), capture_output=True, text=True, timeout=300
-    )  # fmt: skip
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment(data_dir),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     seconds = dict(re.findall(r"^(\w+) +([\d.]+) +[\d.]+", done.stdout, re.MULTILINE))
     stages = {"source", "staging", "core", "mart", "quality", "published"}

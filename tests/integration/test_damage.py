@@ -217,8 +217,9 @@ def test_twenty_analysts_query_through_ten_releases(
             with duckdb.connect(str(build)) as con:
                 con.execute(
                     "insert into meta.releases select * replace (release_id || ? as release_id) from meta.releases"
-                    " order by published_at desc limit 1", [f"-{number}"],
-                )  # fmt: skip
+                    " order by published_at desc limit 1",
+                    [f"-{number}"],
+                )
             files.publish(build, f"crowd-{number}", base)
             time.sleep(1.5)
     finally:

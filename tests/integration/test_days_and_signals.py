@@ -28,10 +28,14 @@ def as_in_the_background() -> None:
 def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: Path, number: signal.Signals) -> None:
     data_dir = with_worlds(tmp_path / "data", world)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.run", "--sandbox", "--scale", str(SMALL)], cwd=ROOT, env=environment(data_dir),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "pipelines.cli.run", "--sandbox", "--scale", str(SMALL)],
+        cwd=ROOT,
+        env=environment(data_dir),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=as_in_the_background if number == signal.SIGTERM else None,
-    )  # fmt: skip
+    )
     builds = data_dir / "warehouse" / "builds"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not any(p.stat().st_size > 1e6 for p in builds.glob("*.duckdb")):

@@ -88,9 +88,12 @@ def test_the_same_definitions_run_with_postgresql(
         assert "Postgres" in type(instance.run_storage).__name__
         for selection in (keys, [dg.AssetKey("stg_ferm__initiatives")]):
             done = job.execute_in_process(
-                instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}, asset_selection=selection,
-            )  # fmt: skip
+                instance=instance,
+                tags=year_range_tags(pipeline.settings.fiscal_years(2020)),
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                asset_selection=selection,
+            )
             assert done.success
         runs = instance.get_runs()
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
@@ -218,9 +221,17 @@ def test_deploy_files_hold_together() -> None:
     for unit in sorted((ROOT / "deploy" / "systemd").glob("*.service")):
         text = unit.read_text()
         for said in (
-            "User=restauracion", "NoNewPrivileges=yes", "ProtectSystem=strict", "KillMode=control-group", "MemoryMax=", "UMask=0027",
-            "SystemCallFilter=@system-service", "SystemCallErrorNumber=ENOSYS", "RestrictAddressFamilies=", "IPAddressDeny=link-local",
-        ):  # fmt: skip
+            "User=restauracion",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "KillMode=control-group",
+            "MemoryMax=",
+            "UMask=0027",
+            "SystemCallFilter=@system-service",
+            "SystemCallErrorNumber=ENOSYS",
+            "RestrictAddressFamilies=",
+            "IPAddressDeny=link-local",
+        ):
             assert said in text, unit.name
     assert "-h 127.0.0.1" in (ROOT / "deploy" / "systemd" / "restauracion-webserver.service").read_text()
     viewer = (ROOT / "deploy" / "systemd" / "restauracion-viewer.service").read_text()

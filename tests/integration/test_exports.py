@@ -252,10 +252,21 @@ def test_the_cbd_sheet_passes_the_parser_s_rules_and_adds_up(good_night: Pipelin
     """The upload parser's rules: exact headers, code 2.1, a numeric year, a unit and a value in every row."""
     workbook = openpyxl.load_workbook(exports(good_night, "cbd") / UPLOAD, read_only=True)
     sheet = list(workbook.worksheets[0].iter_rows(values_only=True))
-    assert sheet[0] == (
-        "Indicator code", "Indicator", "Does this data row represent a disaggregation", "Disaggregation type", "Disaggregation", "Year",
-        "Unit", "Value", "Footnote",
-    ) == HEADERS  # fmt: skip
+    assert (
+        sheet[0]
+        == (
+            "Indicator code",
+            "Indicator",
+            "Does this data row represent a disaggregation",
+            "Disaggregation type",
+            "Disaggregation",
+            "Year",
+            "Unit",
+            "Value",
+            "Footnote",
+        )
+        == HEADERS
+    )
     rows = [dict(zip(HEADERS, values, strict=True)) for values in sheet[1:]]
     labels = {(r["disaggregation_type"], r["label"]) for r in read_seed("ort_categories").iter_rows(named=True)}
     free = {"Indigenous and traditional territories", "Other"}
@@ -353,7 +364,10 @@ def test_the_data_package_is_valid_and_whole(good_night: Pipeline) -> None:
     with duckdb.connect() as con:
         for table in ("core.initiatives", "core.areas", "core.spending", "marts.spending_linkage"):
             path = folder / f"{table.partition('.')[2]}.csv"
-            assert con.execute("select count(*) from read_csv(?)", [str(path)]).fetchone() == good_night.query(f"select count(*) from {table}")[0]  # fmt: skip
+            assert (
+                con.execute("select count(*) from read_csv(?)", [str(path)]).fetchone()
+                == good_night.query(f"select count(*) from {table}")[0]
+            )
         ((pen,),) = good_night.query("select sum(accrued_pen) from core.spending")
         kept = "select sum(accrued_pen) from read_csv(?, types = {'accrued_pen': 'decimal(18,2)'})"
         assert con.execute(kept, [str(folder / "spending.csv")]).fetchone() == (pen,)

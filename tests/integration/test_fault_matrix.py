@@ -31,11 +31,13 @@ from tests.tls import TlsServer
 
 READ_TIMEOUT = 5.0
 FIGURES = (
-    ("select fiscal_year, programme_code, sum(initial_pen), sum(modified_pen), sum(accrued_pen), sum(paid_pen), count(*)"
-    " from core.spending group by all order by all"),
+    (
+        "select fiscal_year, programme_code, sum(initial_pen), sum(modified_pen), sum(accrued_pen), sum(paid_pen), count(*)"
+        " from core.spending group by all order by all"
+    ),
     "select * exclude (snapshot_id) from core.investments order by cui",
     "select ubigeo, area_ha, st_aswkb(geometry) from core.admin_units order by ubigeo",
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -132,13 +134,15 @@ def test_a_source_that_fails_keeps_its_last_good_snapshot(
     assert night.snapshot(row) == before, "the last good snapshot is kept"
     state = night.pipeline.query(
         "select is_stale, last_error, last_good_at < last_failed_at from quality.source_status"
-        " where source = ? and coalesce(partition, '') = ?", row.source, row.partition or "",
-    )  # fmt: skip
+        " where source = ? and coalesce(partition, '') = ?",
+        row.source,
+        row.partition or "",
+    )
     assert [(stale, later) for stale, _, later in state] == [(True, True)]
     assert row.words in state[0][1]
-    stale, since = night.pipeline.query(
-        "select stale_sources, stale_since from meta.releases order by published_at"
-    )[-1]  # fmt: skip
+    stale, since = night.pipeline.query("select stale_sources, stale_since from meta.releases order by published_at")[
+        -1
+    ]
     assert row.source in stale, "the release says which sources are stale"
     name = f"{row.source} {row.partition}" if row.partition else row.source
     assert any(text.startswith(f"{name}: since 20") for text in since), "and since when"

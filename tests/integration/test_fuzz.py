@@ -33,9 +33,12 @@ from sandbox.world import World
 
 EXAMPLES = int(os.environ.get("FUZZ", "12"))
 FUZZED = settings(
-    max_examples=EXAMPLES, deadline=None, database=None, derandomize=EXAMPLES <= 50,
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=EXAMPLES <= 50,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 SEEDS = st.integers(0, 2**32)
 ODD = [
     None,
@@ -107,8 +110,13 @@ def there(
 def sources() -> list:
     """One source of each way of reading."""
     names = (
-        "serfor.restoration_areas", "inei.provinces", "ferm.initiatives", "mef.budget_execution", "inei.district_file", "mef.consulta_amigable",
-    )  # fmt: skip
+        "serfor.restoration_areas",
+        "inei.provinces",
+        "ferm.initiatives",
+        "mef.budget_execution",
+        "inei.district_file",
+        "mef.consulta_amigable",
+    )
     return [all_layers()[name] for name in names]
 
 

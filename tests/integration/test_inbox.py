@@ -63,8 +63,13 @@ def by_institution(pipeline: Pipeline) -> dict[str, tuple[int, float]]:
 def test_every_format_arrives(pipeline: Pipeline) -> None:
     """GeoPackage (marine-coastal, IMARPE), workbook (agricultural soil, MIDAGRI), KMZ, CSV, zipped shapefile, GeoJSON."""
     assert {name: count for name, (count, _) in by_institution(pipeline).items()} == {
-        "imarpe": 2, "midagri": 3, "gore_tacna": 1, "ong_tierra": 1, "comunidad_alto_mayo": 2, "agroforestal_sac": 1,
-    }  # fmt: skip
+        "imarpe": 2,
+        "midagri": 3,
+        "gore_tacna": 1,
+        "ong_tierra": 1,
+        "comunidad_alto_mayo": 2,
+        "agroforestal_sac": 1,
+    }
 
 
 def test_a_marine_initiative_is_kept_although_it_lies_off_the_coast(pipeline: Pipeline) -> None:
@@ -172,9 +177,14 @@ def _export(world: World, path: Path) -> None:
     shapes, _ = read_geometries([{"geometry": json.loads(g) if g else None} for g in frame["geometry"]])
     names = [c for c in frame.columns if c != "geometry"]
     pyogrio.raw.write(
-        path, shapes.to_numpy(), [np.array(frame[n].to_list(), dtype=object) for n in names], names,
-        geometry_type="MultiPolygon", crs="EPSG:4326", promote_to_multi=True,
-    )  # fmt: skip
+        path,
+        shapes.to_numpy(),
+        [np.array(frame[n].to_list(), dtype=object) for n in names],
+        names,
+        geometry_type="MultiPolygon",
+        crs="EPSG:4326",
+        promote_to_multi=True,
+    )
     assert shapely.from_wkb(shapes[0]).area > 0
 
 
@@ -328,9 +338,12 @@ def test_the_run_that_the_sensor_asks_for_reads_a_file_of_a_year_too(pipeline: P
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions.resolve_job_def(sensor.targets[0].job_name)
         assert job.execute_in_process(
-            instance=instance, asset_selection=wanted, tags=request.tags, raise_on_error=False,
+            instance=instance,
+            asset_selection=wanted,
+            tags=request.tags,
+            raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        ).success  # fmt: skip
+        ).success
     store = SnapshotStore(pipeline.data_dir / "snapshots")
     assert store.current(source, "2021").parameters["dropped"] == "envio.csv"  # type: ignore[union-attr]
     assert not look(sensor, None).run_requests

@@ -73,9 +73,12 @@ def night(
     config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(
-            instance=instance, tags=year_range_tags(pipeline.settings.fiscal_years(2020)), run_config=config, raise_on_error=False,
+            instance=instance,
+            tags=year_range_tags(pipeline.settings.fiscal_years(2020)),
+            run_config=config,
+            raise_on_error=False,
             asset_selection=chosen(definitions),
-        )  # fmt: skip
+        )
         run = instance.get_run_by_id(done.run_id)
         assert run is not None
         return after_run(instance, run, pipeline.data_dir, all_layers(), notifier)
@@ -126,8 +129,10 @@ def test_a_failed_run_says_what_is_published_and_what_to_do(make_pipeline: MakeP
 def test_a_message_that_cannot_be_sent_stops_nothing_and_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     notifier = Notifier(
-        webhook_url=f"http://127.0.0.1:{port}/services/very-secret", smtp_url=f"smtp://user:very-secret@127.0.0.1:{port}", mail_to=("a@b.pe",)
-    )  # fmt: skip
+        webhook_url=f"http://127.0.0.1:{port}/services/very-secret",
+        smtp_url=f"smtp://user:very-secret@127.0.0.1:{port}",
+        mail_to=("a@b.pe",),
+    )
     problems = notifier.send(Message("asunto", "texto"))
     assert len(problems) == 2
     assert "very-secret" not in caplog.text + repr(problems) + repr(notifier)
@@ -147,8 +152,19 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
 
 def test_the_digest_says_what_is_published_and_what_is_open(good_night: Pipeline, tmp_path: Path) -> None:
     (tmp_path / LOG_FILE).write_text(
-        json.dumps([{"key": "source:x", "what": "La fuente x no se pudo leer", "since": "2026-11-01", "is_permanent": True, "stands": "su copia", "todo": "mirar"}])
-    )  # fmt: skip
+        json.dumps(
+            [
+                {
+                    "key": "source:x",
+                    "what": "La fuente x no se pudo leer",
+                    "since": "2026-11-01",
+                    "is_permanent": True,
+                    "stands": "su copia",
+                    "todo": "mirar",
+                }
+            ]
+        )
+    )
     message = digest(good_night.published, tmp_path)
     ((net,),) = good_night.query(
         "select net_ha from marts.progress_to_targets where is_latest and target_id = 'gbf_target_2'"

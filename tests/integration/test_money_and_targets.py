@@ -95,14 +95,16 @@ def test_years_of_a_target_add_up_to_the_ground_that_counts_for_it(good_night: P
     for target, net in good_night.query("select target_id, net_ha from marts.progress_to_targets where is_latest"):
         shapes = good_night.query(
             "select st_aswkb(a.geometry) from core.target_areas t join core.areas a using (area_id)"
-            " where t.target_id = ? and a.geometry_kind = 'polygon' and not a.is_witness", target,
-        )  # fmt: skip
+            " where t.target_id = ? and a.geometry_kind = 'polygon' and not a.is_witness",
+            target,
+        )
         union = shapely.union_all([equal_area(bytes(row[0])) for row in shapes])
         assert net == pytest.approx(union.area / 10_000, abs=1e-6), target
         years = good_night.query(
             "select net_ha, added_net_ha, pace_needed_ha, target_ha, target_year, progress_year from marts.progress_to_targets"
-            " where target_id = ? order by progress_year", target,
-        )  # fmt: skip
+            " where target_id = ? order by progress_year",
+            target,
+        )
         total = 0.0
         for year in years:
             total += year[1]
@@ -174,10 +176,7 @@ def test_costs_of_each_dimension_rest_on_the_same_initiatives(good_night: Pipeli
     assert len({(row[1], round(row[2], 6), row[3]) for row in rows}) == 1
     assert {
         r[0] for r in good_night.query("select group_code from marts.cost_per_hectare where dimension = 'status'")
-    } >= {
-        "in_progress",
-        "post_completion",
-    }, "what is not finished is shown apart"
+    } >= {"in_progress", "post_completion"}, "what is not finished is shown apart"
 
 
 def test_change_is_computed_from_those_that_measured_twice() -> None:

@@ -223,11 +223,19 @@ def test_a_waiver_lets_one_row_count_and_everybody_sees_it(
     rule = "areas.table.declared_area_is_within_half_of_the_drawn"
     area = good_night.query(
         "select min(record_key) from quality.quarantine where rule_id = ? and record_key not in"
-        " (select record_key from quality.quarantine where rule_id != ?)", rule, rule,
-    )[0][0]  # fmt: skip
+        " (select record_key from quality.quarantine where rule_id != ?)",
+        rule,
+        rule,
+    )[0][0]
     today = dt.date.today()  # noqa: DTZ011 - a day is enough
-    entry = {"rule_id": rule, "record_keys": [area], "approved_by": "Ana Pérez, grupo de trabajo", "added_on": str(today - dt.timedelta(days=2)),
-             "why_es": "la institución declara solo la parte plantada", "valid_until": str(today + dt.timedelta(days=30))}  # fmt: skip
+    entry = {
+        "rule_id": rule,
+        "record_keys": [area],
+        "approved_by": "Ana Pérez, grupo de trabajo",
+        "added_on": str(today - dt.timedelta(days=2)),
+        "why_es": "la institución declara solo la parte plantada",
+        "valid_until": str(today + dt.timedelta(days=30)),
+    }
     path = tmp_path / "waivers.yml"
     path.write_text(yaml.safe_dump([entry]))
     monkeypatch.setattr(waivers, "FILE", path)

@@ -21,9 +21,18 @@ from tests.conftest import Pipeline, settings_for
 
 BUDGET = all_layers()["mef.budget_execution"]
 KEY = [
-    "fiscal_year", "executing_unit_code", "executing_unit_sequence", "programme_code", "activity_or_project", "product_code",
-    "activity_code", "functional_sequence", "meta_code", "funding_item", "specific_detail_code",
-]  # fmt: skip
+    "fiscal_year",
+    "executing_unit_code",
+    "executing_unit_sequence",
+    "programme_code",
+    "activity_or_project",
+    "product_code",
+    "activity_code",
+    "functional_sequence",
+    "meta_code",
+    "funding_item",
+    "specific_detail_code",
+]
 YEARS = (2020, 2025)
 AMOUNTS = ["initial_pen", "modified_pen", "certified_pen", "committed_pen", "accrued_pen", "paid_pen"]
 
@@ -40,8 +49,9 @@ def wrong_rows(pipeline: Pipeline, year: int) -> list[int]:
     file = records(pipeline.servers.world.files / BUDGET.url_for(str(year)).rsplit("/", 1)[-1])
     lines = pipeline.query(
         f"select first_source_row, {', '.join(KEY)}, {', '.join(AMOUNTS)} from core.spending"
-        " where fiscal_year = ? and line_count = 1", year,
-    )  # fmt: skip
+        " where fiscal_year = ? and line_count = 1",
+        year,
+    )
     assert len(lines) > 100
     assert max(number for number, *_ in lines) > len(lines) + 100, "raw leaves rows out, or this shows nothing"
     wrong = []

@@ -35,9 +35,13 @@ OF_THE_NIGHT = {"source_status", "source_shape", "scorecard"}
 def environment(data: Path, hosts: Path, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RESTAURACION_", "DAGSTER_HOME"))}
     return kept | {
-        "RESTAURACION_DATA_DIR": str(data), "RESTAURACION_HOSTS_FILE": str(hosts), "RESTAURACION_FISCAL_YEAR": "2025",
-        "RESTAURACION_MIN_FREE_MB": "0", "DAGSTER_DISABLE_TELEMETRY": "1", **more,
-    }  # fmt: skip
+        "RESTAURACION_DATA_DIR": str(data),
+        "RESTAURACION_HOSTS_FILE": str(hosts),
+        "RESTAURACION_FISCAL_YEAR": "2025",
+        "RESTAURACION_MIN_FREE_MB": "0",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        **more,
+    }
 
 
 def contents(path: Path) -> str:
@@ -50,9 +54,17 @@ def contents(path: Path) -> str:
         for schema, table in tables:
             if table in OF_THE_NIGHT:
                 continue
-            columns = [c[0] for c in con.execute("select column_name from duckdb_columns() where schema_name = ? and table_name = ? and data_type not like 'TIMESTAMP%' order by column_index", [schema, table]).fetchall()]  # fmt: skip
+            columns = [
+                c[0]
+                for c in con.execute(
+                    "select column_name from duckdb_columns() where schema_name = ? and table_name = ? and data_type not like 'TIMESTAMP%' order by column_index",
+                    [schema, table],
+                ).fetchall()
+            ]
             named = ", ".join(f'"{c}"' for c in columns)
-            ((found,),) = con.execute(f'select md5(string_agg(cast(hash({named}) as varchar), \'\' order by rowid)) from {schema}."{table}"').fetchall()  # fmt: skip
+            ((found,),) = con.execute(
+                f"select md5(string_agg(cast(hash({named}) as varchar), '' order by rowid)) from {schema}.\"{table}\""
+            ).fetchall()
             reported.update(f"{schema}.{table} {found}\n".encode())
     return reported.hexdigest()
 
@@ -225,9 +237,16 @@ def test_of_two_runs_at_once_the_second_waits_and_says_so(good_night: Pipeline, 
     with SandboxServers(world) as servers:
         env = environment(tmp_path / "data", servers.write_hosts(tmp_path / "hosts.json"))
         runs = [
-            subprocess.Popen(NIGHT, env=env | {"DAGSTER_HOME": str(tmp_path / f"d{n}")}, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                NIGHT,
+                env=env | {"DAGSTER_HOME": str(tmp_path / f"d{n}")},
+                cwd=ROOT,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             for n in (1, 2)
-        ]  # fmt: skip
+        ]
         said = [run.communicate(timeout=300) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert sum("another run" in out + err and "waiting" in out + err for out, err in said) == 1, said

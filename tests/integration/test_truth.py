@@ -50,11 +50,13 @@ def true_initiatives(world: World, known: pl.DataFrame) -> pl.DataFrame:
     """Which true initiative each known record is of; decoy investments and submissions are of none."""
     registries = pl.read_parquet(world.truth / "records.parquet")
     initiatives = pl.read_parquet(world.truth / "initiatives.parquet").filter(pl.col("cui").is_not_null())
-    truth = pl.concat([
-        registries.select(record_key=pl.col("registry") + "|" + pl.col("source_record_id"), key="initiative_key"),
-        initiatives.select(record_key="invierte|" + pl.col("cui"), key="initiative_key"),
-        known.filter(source="ferm").select("record_key", key="T" + pl.col("source_record_id").str.slice(6)),
-    ])  # fmt: skip
+    truth = pl.concat(
+        [
+            registries.select(record_key=pl.col("registry") + "|" + pl.col("source_record_id"), key="initiative_key"),
+            initiatives.select(record_key="invierte|" + pl.col("cui"), key="initiative_key"),
+            known.filter(source="ferm").select("record_key", key="T" + pl.col("source_record_id").str.slice(6)),
+        ]
+    )
     return truth.join(known, on="record_key", how="semi")
 
 
@@ -176,9 +178,15 @@ def test_every_sol_of_the_file_is_linked_or_unlinked_and_the_linked_ones_rightly
         .iter_rows()
     )
     wrong = sum(
-        (pen for i, cui, pen in night.query("select initiative_id, cui, sum(accrued_pen) from core.initiative_spending group by all")
-         if cui_of.get(cui) != of_id.get(i)), Decimal(0),
-    )  # fmt: skip
+        (
+            pen
+            for i, cui, pen in night.query(
+                "select initiative_id, cui, sum(accrued_pen) from core.initiative_spending group by all"
+            )
+            if cui_of.get(cui) != of_id.get(i)
+        ),
+        Decimal(0),
+    )
     assert wrong < linked * Decimal("0.01"), "less than one sol in a hundred reaches the wrong initiative"
 
 

@@ -22,7 +22,7 @@ TABLE, SHAPES = "ong_tierra--plantaciones.csv", "comunidad_alto_mayo--zonas.zip"
 STATUS = "select snapshot_id, is_stale, row_count from quality.source_status where source = 'submissions.areas' and partition = ?"
 AREAS = "select count(*), sum(geometry_ha), sum(net_ha) from core.areas where layer_name = ?"
 IDS = "select record_key, initiative_id, since, until, went_by, came_by from core.initiative_ids where record_key like 'submissions%' order by all"
-HISTORY = "select rule_id, entry_key, closed_on is null, closed_how from quality.quarantine_history where reporting_institution = 'ong_tierra' order by all"  # fmt: skip
+HISTORY = "select rule_id, entry_key, closed_on is null, closed_how from quality.quarantine_history where reporting_institution = 'ong_tierra' order by all"
 CHANGES = "select change_kind, count(*) from core.initiative_id_changes where record_key like 'submissions%' group by all order by all"
 
 

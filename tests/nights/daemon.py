@@ -119,8 +119,7 @@ class Watch:
         delivered = set(Inbox(self.data_dir / "inbox").submissions())
         assert delivered <= there, delivered - there  # a file that left its folder is kept until it is withdrawn
         print(
-            f"| {what} | {release} | {len(there)} submissions | rebuilt from its snapshots: no difference |",
-            flush=True,
+            f"| {what} | {release} | {len(there)} submissions | rebuilt from its snapshots: no difference |", flush=True
         )
 
 
@@ -140,16 +139,24 @@ def main() -> int:
         watch.runs()  # makes Dagster's files: two processes that make them at once disturb each other
         watch.begin(0)
         env = os.environ | {
-            "DAGSTER_HOME": str(watch.home), "RESTAURACION_DATA_DIR": str(watch.data_dir), "RESTAURACION_HOSTS_FILE": str(watch.hosts),
-            "RESTAURACION_FISCAL_YEAR": "2025", "RESTAURACION_NIGHTLY_CRON": "* * * * *", "RESTAURACION_MIN_FREE_MB": "0",
+            "DAGSTER_HOME": str(watch.home),
+            "RESTAURACION_DATA_DIR": str(watch.data_dir),
+            "RESTAURACION_HOSTS_FILE": str(watch.hosts),
+            "RESTAURACION_FISCAL_YEAR": "2025",
+            "RESTAURACION_NIGHTLY_CRON": "* * * * *",
+            "RESTAURACION_MIN_FREE_MB": "0",
             "DAGSTER_DISABLE_TELEMETRY": "1",
-        }  # fmt: skip
+        }
         dagster = str(Path(sys.executable).with_name("dagster"))
         with (Path(scratch) / "dagster.log").open("w") as log:
             daemon = subprocess.Popen(
                 [dagster, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(watch.port)],
-                cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                cwd=ROOT,
+                env=env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         try:
             series(watch)
         finally:

@@ -31,7 +31,7 @@ class Release:
             for year, programme, *amounts in con.execute(
                 "select fiscal_year, programme_code, sum(initial_pen), sum(modified_pen), sum(certified_pen), sum(accrued_pen), sum(paid_pen)"
                 " from core.spending group by all"
-            ).fetchall():  # fmt: skip
+            ).fetchall():
                 for measure, amount in zip(
                     ("initial", "modified", "certified", "accrued", "paid"), amounts, strict=True
                 ):
@@ -44,12 +44,15 @@ class Release:
                 for measure, value in zip(_MEASURES[2:], values, strict=True)
             }
             self.investments: Figures = {
-                (cui, "updated_cost_pen"): cost or 0 for cui, cost in con.execute("select cui, updated_cost_pen from core.investments").fetchall()
-            }  # fmt: skip
+                (cui, "updated_cost_pen"): cost or 0
+                for cui, cost in con.execute("select cui, updated_cost_pen from core.investments").fetchall()
+            }
             self.degradation: Figures = {
                 (str(year), "area_ha"): round(ha, 6)
-                for year, ha in con.execute("select degradation_year, sum(area_ha::decimal(38, 12)) from core.degradation group by 1").fetchall()
-            }  # fmt: skip
+                for year, ha in con.execute(
+                    "select degradation_year, sum(area_ha::decimal(38, 12)) from core.degradation group by 1"
+                ).fetchall()
+            }
             self.members: dict[str, set[str]] = defaultdict(set)
             for initiative, record in con.execute(
                 "select initiative_id, record_key from core.initiative_sources"

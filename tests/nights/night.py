@@ -120,9 +120,18 @@ class Nights:
         if (self.day + 3) % _ANSWER_EVERY == 0:
             answer_pairs(self.data_dir / "linkage" / TO_REVIEW, world)
         return Night(
-            self.day, world, self.data_dir, before, layers, requests, spoiled, _errors(result), bool(published),
-            bool(published and published[0].materialization.metadata["is_new"].value), seconds,
-        )  # fmt: skip
+            self.day,
+            world,
+            self.data_dir,
+            before,
+            layers,
+            requests,
+            spoiled,
+            _errors(result),
+            bool(published),
+            bool(published and published[0].materialization.metadata["is_new"].value),
+            seconds,
+        )
 
     def _run(
         self, settings: Settings, layers: dict[str, SourceLayer], *, with_exports: bool
@@ -134,9 +143,12 @@ class Nights:
             asked = scheduled_request(definitions, instance)
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
             result = job.execute_in_process(
-                instance=instance, tags=asked.tags, run_config={**asked.run_config, **quiet}, raise_on_error=False,
+                instance=instance,
+                tags=asked.tags,
+                run_config={**asked.run_config, **quiet},
+                raise_on_error=False,
                 asset_selection=None if with_exports else keys_without_exports(definitions),
-            )  # fmt: skip
+            )
             after_run(instance, result.dagster_run, self.data_dir, layers, Notifier.from_env({}))
         return result
 

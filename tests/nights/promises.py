@@ -158,9 +158,12 @@ def every_sol_is_linked_or_unlinked_once(night: Night, memory: Memory) -> Iterat
 def programme_totals_are_those_of_the_file(night: Night, memory: Memory) -> Iterator[str]:
     """Our sums equal those of the stored bytes read by Polars, and the official totals of files of the same night."""
     store, source = SnapshotStore(night.data_dir / "snapshots"), "mef.budget_execution"
-    ours = {(y, p): (pim, accrued) for y, p, pim, accrued in night.rows(
-        "select fiscal_year, programme_code, sum(modified_pen), sum(accrued_pen) from core.spending group by all"
-    )}  # fmt: skip
+    ours = {
+        (y, p): (pim, accrued)
+        for y, p, pim, accrued in night.rows(
+            "select fiscal_year, programme_code, sum(modified_pen), sum(accrued_pen) from core.spending group by all"
+        )
+    }
     read: dict[int, str] = {}
     for year in store.partitions(source):
         manifest = store.current(source, year)
@@ -225,9 +228,13 @@ def quarantine_entries_open_and_close_with_their_causes(night: Night, memory: Me
     still_open = set(night.rows(f"select {key} from quality.quarantine_history where closed_on is null"))
     for entry in sorted(held ^ still_open):
         yield f"{entry} is {'held without an open entry' if entry in held else 'open although nothing is held'}"
-    closed = {tuple(r[:3]): r[3] for r in night.rows(
-        f"select {key}, arg_max(closed_how, closed_on) from quality.quarantine_history where closed_on = ? group by all", date_of(night.day)
-    )}  # fmt: skip
+    closed = {
+        tuple(r[:3]): r[3]
+        for r in night.rows(
+            f"select {key}, arg_max(closed_how, closed_on) from quality.quarantine_history where closed_on = ? group by all",
+            date_of(night.day),
+        )
+    }
     for table, rule, entry in sorted(memory.open_entries - still_open):
         contract = read_contract(load_models()[table].about.contract or "")
         there = night.rows(f"select 1 from {table} where coalesce({contract.identity}, '') = ? limit 1", entry)
@@ -326,8 +333,17 @@ def storage_grows_with_change_alone(night: Night, memory: Memory) -> Iterator[st
 
 
 PROMISES: tuple[Promise, ...] = (
-    the_file_is_one_complete_release, a_build_from_nothing_is_the_same, net_hectares_are_the_union, every_sol_is_linked_or_unlinked_once,
-    programme_totals_are_those_of_the_file, what_moved_is_reported_and_nothing_else, ids_persist_unless_the_truth_moved,
-    every_earlier_day_is_given_back, everything_beside_the_file_is_of_this_release, quarantine_entries_open_and_close_with_their_causes,
-    nothing_is_left_behind, stale_sources_are_named_with_the_right_day, storage_grows_with_change_alone,
-)  # fmt: skip
+    the_file_is_one_complete_release,
+    a_build_from_nothing_is_the_same,
+    net_hectares_are_the_union,
+    every_sol_is_linked_or_unlinked_once,
+    programme_totals_are_those_of_the_file,
+    what_moved_is_reported_and_nothing_else,
+    ids_persist_unless_the_truth_moved,
+    every_earlier_day_is_given_back,
+    everything_beside_the_file_is_of_this_release,
+    quarantine_entries_open_and_close_with_their_causes,
+    nothing_is_left_behind,
+    stale_sources_are_named_with_the_right_day,
+    storage_grows_with_change_alone,
+)

@@ -119,10 +119,7 @@ def mapserver(geojson: dict[str, object], tmp_path_factory: pytest.TempPathFacto
     (folder / "mapserver.conf").write_text(f'CONFIG ENV MS_MAP_PATTERN "^{folder}/" END END')
     port = free_port()
     url = f"http://127.0.0.1:{port}/cgi-bin/mapserv"
-    variants = {
-        "capped": (_GEOJSON, '"wfs_getfeature_formatlist" "geojson" "wfs_maxfeatures" "500"'),
-        "gml": ("", ""),
-    }
+    variants = {"capped": (_GEOJSON, '"wfs_getfeature_formatlist" "geojson" "wfs_maxfeatures" "500"'), "gml": ("", "")}
     for name, (output_format, options) in variants.items():
         text = _MAP.format(output_format=output_format, options=options, url=url, data=folder / "distritos.gpkg")
         (folder / f"{name}.map").write_text(text)
@@ -149,9 +146,14 @@ def _write_geopackage(geojson: dict[str, object], path: Path) -> None:
 
     meta, table = pyogrio.read_arrow(json.dumps(geojson).encode())
     pyogrio.write_arrow(
-        table, path, layer="distritos", driver="GPKG", geometry_name=meta["geometry_name"] or "wkb_geometry",
-        geometry_type="Unknown", crs="EPSG:4326",
-    )  # fmt: skip
+        table,
+        path,
+        layer="distritos",
+        driver="GPKG",
+        geometry_name=meta["geometry_name"] or "wkb_geometry",
+        geometry_type="Unknown",
+        crs="EPSG:4326",
+    )
 
 
 def _wait(port: int) -> None:

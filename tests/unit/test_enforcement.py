@@ -85,8 +85,14 @@ def history(con: duckdb.DuckDBPyConnection) -> list[tuple]:
 
 
 def waiver(**changes: object) -> Waiver:
-    entry = {"rule_id": RULE, "record_keys": ["b"], "approved_by": "Ana Pérez", "why_es": "medido con estación total",
-             "added_on": DAY, "valid_until": DAY + dt.timedelta(days=30)}  # fmt: skip
+    entry = {
+        "rule_id": RULE,
+        "record_keys": ["b"],
+        "approved_by": "Ana Pérez",
+        "why_es": "medido con estación total",
+        "added_on": DAY,
+        "valid_until": DAY + dt.timedelta(days=30),
+    }
     return Waiver.model_validate(entry | changes)
 
 

@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 
 from resources import esri
 from resources.errors import UnexpectedFormat
-from resources.esri import (
-    FAULT_COLUMN,
-    page_frame,
-    polygons_from_rings,
-    read_attributes,
-    read_geometries,
-    with_labels,
-)
+from resources.esri import FAULT_COLUMN, page_frame, polygons_from_rings, read_attributes, read_geometries, with_labels
 
 SHELL = [[0, 0], [0, 10], [10, 10], [10, 0], [0, 0]]  # clockwise, as Esri winds shells
 HOLE = [[2, 2], [4, 2], [4, 4], [2, 4], [2, 2]]  # counter-clockwise

@@ -53,13 +53,15 @@ def counted(
 
     Each area is an initiative of its own of one registry, unless `initiatives` and `trust` say otherwise.
     """
-    frame = pl.DataFrame({
-        "area_id": [f"A{n:03d}" for n in range(len(shapes))],
-        "turn": list(order or range(len(shapes))),
-        "initiative_id": list(initiatives or map(str, range(len(shapes)))),
-        "trust_order": list(trust or [1] * len(shapes)),
-        "wkb": [shapely.to_wkb(s) for s in shapes],
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "area_id": [f"A{n:03d}" for n in range(len(shapes))],
+            "turn": list(order or range(len(shapes))),
+            "initiative_id": list(initiatives or map(str, range(len(shapes)))),
+            "trust_order": list(trust or [1] * len(shapes)),
+            "wkb": [shapely.to_wkb(s) for s in shapes],
+        }
+    )
     con.register("given", frame.to_arrow())
     con.execute(
         "create or replace table core.area_shapes as select area_id, area_id as record_key, 'polygon' as geometry_kind, 'B' as"

@@ -30,10 +30,15 @@ def records(**registry_of: str) -> pl.DataFrame:
 def scored(*pairs: tuple[str, str, float]) -> pl.DataFrame:
     return pl.DataFrame(
         [(a, b, p, "mismo nombre", "same name") for a, b, p in pairs],
-        schema={"record_key_a": pl.String, "record_key_b": pl.String, "match_probability": pl.Float64,
-                "why_es": pl.String, "why_en": pl.String},
+        schema={
+            "record_key_a": pl.String,
+            "record_key_b": pl.String,
+            "match_probability": pl.Float64,
+            "why_es": pl.String,
+            "why_en": pl.String,
+        },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def outcomes(settled: pl.DataFrame) -> dict[tuple[str, str], tuple[str, str]]:
@@ -48,8 +53,10 @@ def test_probability_decides_between_linked_review_and_apart() -> None:
         records(a="m", b="s", c="f", d="i"), scored(("a", "b", 0.96), ("a", "c", 0.5), ("a", "d", 0.1)), {}, LIMITS
     )
     assert outcomes(settled) == {
-        ("a", "b"): ("linked", "model"), ("a", "c"): ("review", "model"), ("a", "d"): ("apart", "model"),
-    }  # fmt: skip
+        ("a", "b"): ("linked", "model"),
+        ("a", "c"): ("review", "model"),
+        ("a", "d"): ("apart", "model"),
+    }
 
 
 def test_the_model_never_joins_two_records_of_one_registry_not_even_through_a_third() -> None:
@@ -57,8 +64,10 @@ def test_the_model_never_joins_two_records_of_one_registry_not_even_through_a_th
         records(a="m", b="m", c="s"), scored(("a", "c", 0.99), ("b", "c", 0.97), ("a", "b", 0.999)), {}, LIMITS
     )
     assert outcomes(settled) == {
-        ("a", "b"): ("review", "model"), ("a", "c"): ("linked", "model"), ("b", "c"): ("review", "model"),
-    }  # fmt: skip
+        ("a", "b"): ("review", "model"),
+        ("a", "c"): ("linked", "model"),
+        ("b", "c"): ("review", "model"),
+    }
     reasons = dict(settled.filter(pl.col("outcome") == "review").select("record_key_a", "reason_es").iter_rows())
     assert all("uniría dos registros de m" in reason for reason in reasons.values())
 
@@ -281,12 +290,24 @@ def test_a_file_that_cannot_be_read_is_left_for_its_owner(con: duckdb.DuckDBPyCo
 
 def test_what_was_linked_stays_until_the_model_holds_it_for_apart_and_says_the_same_again() -> None:
     """Thresholds 0.95 and 0.6: a pair that fell to 0.92 stays linked; settling again from the result gives the same."""
-    records = pl.DataFrame({"record_key": ["minam|1", "serfor|1", "ferm|1"], "registry": ["minam", "serfor", "ferm"],
-                            "source_record_id": ["1", "1", "1"], "cui": [None] * 3}, schema_overrides={"cui": pl.String})  # fmt: skip
+    records = pl.DataFrame(
+        {
+            "record_key": ["minam|1", "serfor|1", "ferm|1"],
+            "registry": ["minam", "serfor", "ferm"],
+            "source_record_id": ["1", "1", "1"],
+            "cui": [None] * 3,
+        },
+        schema_overrides={"cui": pl.String},
+    )
     scored = pl.DataFrame(
-        [("minam|1", "serfor|1", 0.92, "es", "en"), ("ferm|1", "minam|1", 0.97, "es", "en"), ("ferm|1", "serfor|1", 0.55, "es", "en")],
-        schema=["record_key_a", "record_key_b", "match_probability", "why_es", "why_en"], orient="row",
-    )  # fmt: skip
+        [
+            ("minam|1", "serfor|1", 0.92, "es", "en"),
+            ("ferm|1", "minam|1", 0.97, "es", "en"),
+            ("ferm|1", "serfor|1", 0.55, "es", "en"),
+        ],
+        schema=["record_key_a", "record_key_b", "match_probability", "why_es", "why_en"],
+        orient="row",
+    )
     limits = links.Thresholds(0.95, 0.6)
 
     def outcomes(homes: dict[str, str]) -> dict[tuple[str, str], str]:

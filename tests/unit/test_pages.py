@@ -13,10 +13,17 @@ from resources.arcgis_pages import Layer, PageReader
 from resources.http import Http
 
 LAYER = Layer.described(
-    "minam.x", "http://127.0.0.1/0",
-    {"name": "x", "fields": [{"name": "OBJECTID", "type": "esriFieldTypeOID"}], "objectIdField": "OBJECTID", "maxRecordCount": 10},
-    b"{}", 10,
-)  # fmt: skip
+    "minam.x",
+    "http://127.0.0.1/0",
+    {
+        "name": "x",
+        "fields": [{"name": "OBJECTID", "type": "esriFieldTypeOID"}],
+        "objectIdField": "OBJECTID",
+        "maxRecordCount": 10,
+    },
+    b"{}",
+    10,
+)
 READER = PageReader(Http(), "minam.x", LAYER)
 BULK = {"rings": [[[-70.123456, -10.123456]] * 2_000]}  # more than what is worth skimming
 

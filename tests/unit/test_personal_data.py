@@ -11,9 +11,26 @@ from expectations.personal_data import REMOVED, WORTH_LOOKING, without_personal_
 
 IDENTITY = ["41234567", "41.234.567", "41 234 567", "41234567-8"]
 PERSONAL = [  # (text, what may not be in it any more)
-    *((f"Vive ahí, {word}{number}, y siembra", number) for number in IDENTITY
-      for word in ("DNI ", "DNI: ", "DNI N° ", "DNI Nº", "D.N.I. ", "D.N.I. N° ", "dni nro. ", "DNI núm. ", "Documento de identidad ", "doc. de identidad N° ",
-                   "documento nacional de identidad: ", "DNI (", "dni es ", "con DNI #")),
+    *(
+        (f"Vive ahí, {word}{number}, y siembra", number)
+        for number in IDENTITY
+        for word in (
+            "DNI ",
+            "DNI: ",
+            "DNI N° ",
+            "DNI Nº",
+            "D.N.I. ",
+            "D.N.I. N° ",
+            "dni nro. ",
+            "DNI núm. ",
+            "Documento de identidad ",
+            "doc. de identidad N° ",
+            "documento nacional de identidad: ",
+            "DNI (",
+            "dni es ",
+            "con DNI #",
+        )
+    ),
     ("dni41234567", "41234567"),
     ("Juana (41234567 DNI)", "41234567"),
     ("DNI 41234567, 42345678 y 43456789", "42345678"),
@@ -56,7 +73,7 @@ PERSONAL = [  # (text, what may not be in it any more)
     ("Encargado - José Ñahui Ccopa", "Ccopa"),
     ("contactar a Juana Quispe", "Quispe"),
     ("Responsable: SERFOR. Contacto: Juana Quispe", "Quispe"),
-]  # fmt: skip
+]
 HARMLESS = [
     "2345678",
     "CUI 2345678",
