@@ -117,6 +117,23 @@ named as (
         ) as copy_number,
         dense_rank() over (partition by shaped.source, shaped.shape_hash order by shaped.record_key) as record_number
     from shaped
+),
+
+-- how much ground a code names: its district, or all districts of its department where the code is of none
+districts as (
+    select
+        units.ubigeo,
+        units.geometry,
+        hectares(units.geometry) as place_ha
+    from accepted.stg_inei__districts as units
+),
+
+departments as (
+    select
+        left(districts.ubigeo, 2) as department,
+        sum(exact(districts.place_ha)) as place_ha
+    from districts
+    group by left(districts.ubigeo, 2)
 )
 
 select
@@ -157,9 +174,11 @@ select
     named.vertex_count,
     case when named.geometry_kind != 'admin_unit' then st_intersects(districts.geometry, named.geometry) end
         as touches_declared_district,
+    coalesce(districts.place_ha, departments.place_ha) as declared_place_ha,
     records.record_key is not null as has_accepted_record,
     named.snapshot_id
 from named
 left join accepted.std_initiatives as records on named.record_key = records.record_key
-left join accepted.stg_inei__districts as districts on records.ubigeo = districts.ubigeo
+left join districts on records.ubigeo = districts.ubigeo
+left join departments on left(records.ubigeo, 2) = departments.department
 order by area_id

@@ -200,6 +200,13 @@ KINDS = (
         "declared_area_is_within_a_quarter_of_the_drawn",
         lambda row: square(row, 20, HA_DECL=26.0),
     ),
+    _area(
+        "more hectares than its district, undrawn",
+        "declared_area_without_a_polygon_fits_in_the_place_it_names",
+        given(geometry=None, HA_DECL=9_900_000.0),
+        "areas.table.ground_is_drawn",
+        "initiatives.table.declared_area_is_in_proportion_to_the_target",
+    ),
     _area("declares nothing", "declared_area_is_given", given(HA_DECL=None)),
     _area("declares less than nothing", "declared_area_is_not_negative", given(HA_DECL=-10.0)),
     _area("drawn twice in its record", "polygon_is_drawn_once", dict, is_added=True),
