@@ -107,6 +107,19 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
             "pace_needed_ha": "Ritmo necesario | Pace needed | ha",
         },
     ),
+    "bridge": (
+        """
+        select framework_es, framework_en, step_es, step_en, net_ha, step = 'reported' as is_total from w.marts.reporting_bridge
+        order by framework, step_order
+        """,
+        {
+            "framework_es": "Meta o marco | Target or framework (es)",
+            "framework_en": "Meta o marco (en) | Target or framework",
+            "step_es": "Paso | Step (es)",
+            "step_en": "Paso (en) | Step",
+            "net_ha": "Hectáreas netas | Net hectares | ha",
+        },
+    ),
     "years": (
         """
         select progress_year, net_checked_ha, net_drawn_ha, net_ha, declared_ha from w.marts.progress_to_targets

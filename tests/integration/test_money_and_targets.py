@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 from decimal import Decimal
 
 import duckdb
 import polars as pl
 import pytest
 import shapely
+import shapely.geometry
 
 from dbt_like_sql.descriptions import FOLDER
 from dbt_like_sql.seeds import read_seed
 from resources.warehouse import connect
 from restoration.build.session import MACROS
+from sandbox.geography import area_ha
 from sandbox.world import World
 from tests.conftest import MakePipeline, Pipeline
 from tests.integration.test_allocations import equal_area
@@ -129,6 +133,69 @@ def test_the_sum_of_the_targets_claims_more_than_there_is(good_night: Pipeline) 
     assert net == pytest.approx(union.area / 10_000, abs=1e-6)
     assert times == pytest.approx(claimed / net)
     assert times > 2
+
+
+def test_the_way_from_all_ground_to_each_figure_is_walked_without_losing_a_hectare(good_night: Pipeline) -> None:
+    """By Polars, from core: every polygon is taken away in one step, or reported."""
+    areas = pl.DataFrame(
+        good_night.query(
+            "select a.area_id, a.net_ha, i.status, i.restoration_type, year(i.start_date), e.is_natural, e.is_forest"
+            " from core.areas a join core.initiatives i using (initiative_id) left join core.ecosystems e using (ecosystem_code)"
+            " where a.geometry_kind = 'polygon'"
+        ),
+        schema=["area_id", "net_ha", "status", "type", "start", "natural", "forest"],
+        orient="row",
+    )
+    found: dict[str, dict[str, float]] = {}
+    for framework, step, hectares in good_night.query("select framework, step, net_ha from marts.reporting_bridge"):
+        found.setdefault(framework, {})[step] = hectares
+    targets = {
+        r[0]: r[1:]
+        for r in good_night.query(
+            "select target_id, counted_statuses, counted_from_year, counted_ecosystem_family from core.targets"
+        )
+    }
+    assert set(found) == {*targets, "ferm"}
+    for framework, (statuses, year, family) in targets.items():
+        rest, expected = areas, {"all_net_ground": areas["net_ha"].sum()}
+        keeps = {
+            "status_not_counted": pl.col("status").is_in(statuses),
+            "before_first_year": pl.lit(True) if year is None else (pl.col("start") >= year).fill_null(False),
+            "ecosystem_not_counted": pl.lit(True) if family == "all" else pl.col(family).fill_null(False),
+        }
+        for step, keep in keeps.items():
+            expected[step] = -rest.filter(~keep)["net_ha"].sum()
+            rest = rest.filter(keep)
+        for step, hectares in expected.items():
+            assert found[framework].get(step, 0) == pytest.approx(hectares, abs=1e-6), (framework, step)
+        ((published,),) = good_night.query(
+            "select net_ha from marts.progress_to_targets where is_latest and target_id = ?", framework
+        )
+        assert found[framework]["reported"] == pytest.approx(published, abs=1e-6)
+        assert rest["net_ha"].sum() + found[framework].get("shared_with_uncounted", 0) == pytest.approx(
+            published, abs=1e-6
+        )
+    begun = areas.filter(pl.col("status").is_in(["in_progress", "post_completion"]))
+    sent = begun.filter(pl.col("type").is_null() | pl.col("type").is_in(["ecological_restoration", "rehabilitation"]))
+    assert found["ferm"]["reported"] == pytest.approx(sent["net_ha"].sum(), abs=1e-6)
+    assert found["ferm"]["type_not_counted"] == pytest.approx(sent["net_ha"].sum() - begun["net_ha"].sum(), abs=1e-6)
+
+
+def test_ferm_gets_what_the_way_to_it_ends_with(good_night: Pipeline) -> None:
+    shapes = [
+        shapely.geometry.shape(feature["geometry"])
+        for path in (good_night.data_dir / "exports" / "ferm").rglob("*.geojson")
+        for feature in json.loads(path.read_text(encoding="utf-8"))["features"]
+    ]
+    sent = float(area_ha(shapes).sum())
+    left = (good_night.data_dir / "exports" / "ferm" / "left_out.csv").read_text(encoding="utf-8")
+    parts = pl.read_csv(io.StringIO(left), infer_schema=False).filter(
+        pl.col("reason").str.starts_with("part smaller") | pl.col("reason").str.starts_with("difference by making")
+    )
+    ((reported,),) = good_night.query(
+        "select net_ha from marts.reporting_bridge where framework = 'ferm' and step = 'reported'"
+    )
+    assert sent + parts["left_out_net_ha"].cast(pl.Float64).sum() == pytest.approx(reported, rel=1e-6)
 
 
 def test_a_hectare_costs_what_finished_initiatives_paid_for_ground_of_their_own(good_night: Pipeline) -> None:
