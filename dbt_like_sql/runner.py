@@ -22,7 +22,7 @@ from dbt_like_sql.descriptions import FOLDER, LAYERS, Description, descriptions
 from dbt_like_sql.tables import comment
 from expectations.contracts import read_contract
 
-COUNTS = {"quality.rule_counts", "quality.dimension_counts"}  # filled whenever a contract is enforced
+COUNTS = {"quality.rule_counts", "quality.dimension_counts"}  # filled when a contract on deliveries is enforced
 INPUTS = ("raw", "seeds", "previous")  # what a model may read that no model builds; previous is the previous release
 # tables that change every night and cause no new release
 NIGHT_TABLES = frozenset({"quality.source_status", "quality.source_shape", "quality.scorecard"})
@@ -84,8 +84,13 @@ class Model:
         return {t for t in self.needs if t.split(".")[0] not in INPUTS}
 
     @property
+    def is_counted(self) -> bool:
+        """Whether its contract counts in a scorecard: it holds deliveries."""
+        return bool(self.about.contract) and read_contract(str(self.about.contract)).judges_deliveries
+
+    @property
     def reads_counts(self) -> bool:
-        """Whether it reads the counts of the contracts, and so is built after every table that has a contract."""
+        """Whether it reads the counts of the contracts, and so is built after every table that is counted."""
         return bool(self.reads & COUNTS)
 
     @property
@@ -142,9 +147,10 @@ def load_models(folder: Path = FOLDER) -> dict[str, Model]:
 def upstream(model: Model, models: Mapping[str, Model]) -> set[str]:
     """Tables that have to be built before a model.
 
-    What it reads, every table under a contract if it reads their counts, every table of the release if it compares releases.
+    What it reads, every table whose contract is counted if it reads those counts, every table of the release if it compares
+    releases.
     """
-    judged = {t for t, m in models.items() if m.about.contract} if model.reads_counts else set()
+    judged = {t for t, m in models.items() if m.is_counted} if model.reads_counts else set()
     compared = release_tables(models) if model.reads_previous else set()
     return (model.depends_on | judged | compared) - {model.table}
 

@@ -177,6 +177,13 @@ def test_every_contract_is_enforced_on_some_model() -> None:
     assert used == set(contract_names())
 
 
+def test_every_mart_has_a_contract_that_blocks() -> None:
+    """What is published as a figure is checked against where it comes from."""
+    marts = {t: m.about.contract for t, m in load_models().items() if t.startswith("marts.")}
+    assert [t for t, contract in marts.items() if not contract] == []
+    assert [t for t, c in marts.items() if not any(rule.is_blocking for rule in read_contract(str(c)).rules)] == []
+
+
 def test_a_column_of_the_protocol_is_described_by_its_contract_alone() -> None:
     for table, model in load_models().items():
         if model.about.contract:
