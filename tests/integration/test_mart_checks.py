@@ -49,6 +49,10 @@ DAMAGES = {
         "linked spending is what initiatives received": "update {mart} set linked_pen = linked_pen + 0.01 where "
         + ONE % "true",
     },
+    "reporting_bridge": {
+        "the way of a target ends at its figure": LOSE % "step = 'status_not_counted' and framework != 'ferm'",
+        "every way begins with all net ground": "update {mart} set net_ha = net_ha + 1 where step = 'all_net_ground'",
+    },
     "indicators_over_time": {
         "an indicator has one row a year": DOUBLE,
         "every initiative that measured is counted": LOSE % "true",
