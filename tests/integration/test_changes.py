@@ -146,6 +146,7 @@ def two_releases(moved: Pipeline, tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path / "data", moved.servers, settings_for(tmp_path / "data", hosts))
 
 
+@pytest.mark.endurance
 def test_any_release_is_rebuilt_from_its_snapshots_with_no_network(two_releases: Pipeline, tmp_path: Path) -> None:
     pipeline = two_releases
     published = digest(pipeline.published)

@@ -51,6 +51,7 @@ def test_an_interrupted_run_says_so_and_is_no_incident(world: World, tmp_path: P
     assert not any(builds.iterdir())
 
 
+@pytest.mark.endurance
 def test_a_day_of_the_sandbox_is_a_day_and_its_open_year_is_not_compared(world: World, tmp_path: Path) -> None:
     """On day 8 the fiscal year 2026 has its first month: it has its own column; the rest is equal to the sol."""
     data_dir = with_worlds(tmp_path / "data", world)

@@ -465,6 +465,7 @@ def test_the_guide_has_ten_questions_and_the_notebook_runs(
     assert defined["held"].height > 0
 
 
+@pytest.mark.endurance
 def test_the_report_of_a_second_release_shows_what_changed(make_pipeline: MakePipeline, own_world: World) -> None:
     """Amounts as numbers, a status in words, in both languages; the download keeps plain numbers."""
     first = make_pipeline(own_world, after_a_good_night=True)
