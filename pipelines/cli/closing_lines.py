@@ -107,7 +107,7 @@ class ClosingLines:
         ).fetchone() or (0, 0, 0)
         held = con.execute("select count(distinct (table_name, record_key)) from quality.quarantine").fetchone() or (0,)
         self.console.print(
-            f"Checks: {passed} passed, {warned} warned, {critical} held rows back; {held[0]} rows in quarantine (quality.quarantine)"
+            f"Checks: {passed} passed, {warned} warned, {critical} quarantined rows; {held[0]} rows in quarantine (quality.quarantine)"
         )
         waiting = con.execute("select count(*) from core.record_links where outcome = 'review'").fetchone() or (0,)
         if waiting[0]:
