@@ -19,17 +19,22 @@ function specification(name, width) {
   spec.datasets = Object.fromEntries(used.map((set) => [set, data[set]]));
   spec.width = width;
   spec.autosize = { type: "fit-x", contains: "padding" };
+  if (width < 380 && spec.height === undefined && named(spec)) spec.height = { step: 30 };  // names in two lines
   if (name === "map") { spec.height = Math.min(700, Math.max(420, Math.round(width * 1.2))); spec.autosize = "none"; }
   return spec;
 }
+
+// whether any part of a chart has a bar a name, without bars beside each other
+const named = (node) => Boolean(node) && typeof node === "object" &&
+  ((node.y && node.y.type === "nominal" && !node.yOffset) || Object.values(node).some(named));
 
 // what fits on a phone does not fill a screen
 function fit(node, width) {
   if (!node || typeof node !== "object") return;
   if (Array.isArray(node)) return node.forEach((child) => fit(child, width));
   if (node.labelLimit && !node.columns) {
-    node.labelLimit = width < 520 ? 125 : 280;
-    if (width < 520) node.labelExpr = "split(replace(datum.label, regexp('(.{9,18}) ', 'g'), '$1|'), '|')";
+    node.labelLimit = width < 380 ? 125 : width < 520 ? 190 : 280;
+    if (width < 380) node.labelExpr = "split(replace(datum.label, regexp('(.{9,18}) ', 'g'), '$1|'), '|')";
   }
   if (node.columns) Object.assign(node, { columns: width < 520 ? 1 : 3, labelLimit: width - 40 });
   Object.values(node).forEach((child) => fit(child, width));
