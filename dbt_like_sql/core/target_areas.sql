@@ -35,13 +35,8 @@ with counted as (
 
 both_ways as (
     select
-        pairs.area_id_a as area_id,
-        pairs.area_id_b as other_id
-    from core.shared_ground as pairs
-    union all
-    select
-        pairs.area_id_b as area_id,
-        pairs.area_id_a as other_id
+        unnest([pairs.area_id_a, pairs.area_id_b]) as area_id,
+        unnest([pairs.area_id_b, pairs.area_id_a]) as other_id
     from core.shared_ground as pairs
 ),
 
