@@ -70,7 +70,7 @@ docs: $(STAMP)  ## docs/sources, docs/protocol and the diagram of the model, fro
 test: $(STAMP) .system  ## The tests of every change, offline; the first time it installs what tests drive: Chromium, PostgreSQL, rsync, bubblewrap
 	$(PYTEST)
 
-endurance: $(STAMP) .system  ## The slow rest of the tests: kills, full disks, whole releases made a second time
+endurance: $(STAMP) .system  ## The slow rest of the tests: kills, full disks, whole releases rebuilt
 	$(PYTEST) -m endurance
 
 .system:

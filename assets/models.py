@@ -1,6 +1,6 @@
 """An asset for each SQL model, with the checks of its contract.
 
-Belongs here: what Dagster is told of a model: dependencies, columns, lineage, counts, checks. Does not: building it
+Belongs here: what Dagster shows of a model: dependencies, columns, lineage, counts, checks. Does not: building it
 (restoration/build) or publishing it.
 """
 
@@ -173,7 +173,7 @@ def _metadata(built: Built) -> dict[str, dg.MetadataValue | dg.TableColumnLineag
 
 
 def _preview(con: duckdb.DuckDBPyConnection, model: Model) -> dict[str, dg.MetadataValue]:
-    """The first rows of a mart as a table, so that a glance at the run says what it made."""
+    """The first rows of a mart as a table, so that a glance at the run shows what it built."""
     if model.layer != "marts":
         return {}
     columns = [c.name for c in model.about.columns if not c.name.endswith("_en")][:_PREVIEWED_COLUMNS]
@@ -245,18 +245,18 @@ def _publish_after_partial_run(
 def report_built(
     context: dg.AssetExecutionContext, session: BuildSession, reported_by_the_step: Sequence[dg.AssetKey] = ()
 ) -> None:
-    """Tell the UI of tables that were not current and were made on the way, but for what the step tells itself."""
+    """Report tables that were not current and were built on the way to the UI, but for what the step reports itself."""
     for table in session.unreported:
         built, key = session.built[table], table_key(table)
         if key not in reported_by_the_step:
-            context.log.warning("%s was not current and was made on the way", key.to_user_string())
+            context.log.warning("%s was not current and was built on the way", key.to_user_string())
             tags = {DATA_VERSION_TAG: built.fingerprint}
             context.log_event(dg.AssetMaterialization(key, metadata=_metadata(built), tags=tags))
     session.unreported.clear()
 
 
 def publish_release(context: dg.AssetExecutionContext, session: BuildSession, data_folder: DataFolder) -> Release:
-    """Publish; the UI is told of tables that no step of this run made, and exports of an older release say that they are."""
+    """Publish; tables that no step of this run built are reported to the UI, and exports of an older release say that they are."""
     release = publish(session)
     report_built(context, session)
     for folder in mark_superseded(Path(data_folder.data_dir), release.release_id):

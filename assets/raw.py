@@ -87,12 +87,12 @@ def _checks(layer: SourceLayer) -> list[dg.AssetCheckSpec]:
         CHECK,
         asset=raw_key(layer),
         description="The source answered whole: not empty, not shrunk, as many rows as it counts. "
-        "If not, the last good snapshot stands and the run goes on with it.",
+        "If not, the last good snapshot is used and the run goes on with it.",
     )
     columns = dg.AssetCheckSpec(
         COLUMNS_CHECK,
         asset=raw_key(layer),
-        description="No column came or went. A new one is kept and used by nobody before the register names it; "
+        description="No column was added or removed. A new one is kept and used by nobody before the register names it; "
         "one that is needed and gone stops this source alone.",
     )
     overdue = dg.AssetCheckSpec(
@@ -165,7 +165,7 @@ def _by_fiscal_year(layer: SourceLayer, fiscal_years: Sequence[int]) -> dg.Asset
 def _events(
     context: dg.AssetExecutionContext, store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]
 ) -> Events:
-    """A materialisation where a good snapshot stands, new or old, and a check that says whether it is fresh."""
+    """A materialisation where there is a good snapshot, new or old, and a check that says whether it is fresh."""
     last_good = [r for r in refreshed if r.manifest is not None]
     failed = [r for r in refreshed if r.error is not None]
     if last_good:
@@ -235,7 +235,7 @@ def _data_version(manifests: Mapping[str | None, Manifest]) -> dg.DataVersion:
 
 def _overdue(store: SnapshotStore, layer: SourceLayer, refreshed: Sequence[Refreshed]) -> dg.AssetCheckResult:
     allowed, now = overdue_after(layer), dt.datetime.now(dt.UTC)
-    known = [r for r in refreshed if r.is_asked or r.manifest]  # not a file of a year that cannot be told
+    known = [r for r in refreshed if r.is_asked or r.manifest]  # not a file whose year is unknown
     good = [(r, last_good_at(store, layer.source, r.partition)) for r in known]
     late = [(r, at) for r, at in good if at is None or (allowed and now - at > allowed)]
     return dg.AssetCheckResult(

@@ -18,7 +18,7 @@ from restoration.submissions.responses import answer_all
     kinds={"excel"},
     owners=OWNERS,
     tags={"layer": "publish"},
-    description="One workbook beside each file in the inbox: accepted rows, and rejected rows with what to mend, in Spanish. "
+    description="One workbook beside each file in the inbox: accepted rows, and rejected rows with what to correct, in Spanish. "
     "Written from the published file after each run; an answer that would say the same is not written again.",
 )
 def submission_answers(data_folder: DataFolder, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]

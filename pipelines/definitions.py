@@ -76,7 +76,7 @@ def build_definitions(settings: Settings, layers: Mapping[str, SourceLayer] | No
 
 
 def data_folder_of(settings: Settings) -> DataFolder:
-    """The data folder with everything that a run is told of hosts and limits."""
+    """The data folder with everything that a run needs to know of hosts and limits."""
     return DataFolder(
         data_dir=str(settings.data_dir),
         hosts_file=str(settings.hosts_file) if settings.hosts_file else None,

@@ -35,7 +35,7 @@ def inbox_sensor(
         target=dg.AssetSelection.all() - dg.AssetSelection.assets(FERM_PUSH),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks into the inbox every half minute; what came, changed or went since the last run and stayed the same for two looks is read.",
+        description="Looks into the inbox every half minute; what was added, changed or removed since the last run and stayed the same for two looks is read.",
     )
     def inbox_arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         inbox = Inbox(folder)

@@ -3,7 +3,7 @@
 Belongs here: what runs together and when. Does not: assets.
 
 Files by fiscal year are partitioned, everything else is not. A run may hold both: `dagster/asset_partition_range_*` tags
-tell the partitioned asset its years and the others do not see them. Weekdays ask for the open years, Sundays for all, since
+give the partitioned asset its years and the others do not see them. Weekdays ask for the open years, Sundays for all, since
 closed years still move; a backfill of single years from the UI works on the raw asset alone.
 """
 

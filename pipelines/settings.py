@@ -25,7 +25,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is told from outside."""
+    """What a run takes from its environment."""
 
     data_dir: Path
     hosts_file: Path | None

@@ -34,18 +34,29 @@ basis as (
             and drawn.initiative_id = trusted.initiative_id
             and drawn.trust_order > trusted.trust_order
     group by drawn.area_id
+),
+
+measured as (
+    select
+        drawn.area_id,
+        drawn.initiative_id,
+        basis.source as basis_source,
+        basis.area_ids as basis_area_ids,
+        drawn.geometry_ha,
+        st_area(st_intersection(drawn.shape, basis.shape)) / 10000 as on_basis_ha
+    from drawn
+    inner join basis on drawn.area_id = basis.area_id
 )
 
 select
-    drawn.area_id,
-    drawn.initiative_id,
-    basis.source as basis_source,
-    basis.area_ids as basis_area_ids,
-    drawn.geometry_ha,
-    st_area(st_intersection(drawn.shape, basis.shape)) / 10000 as on_basis_ha,
-    st_area(st_intersection(drawn.shape, basis.shape)) / 10000 / drawn.geometry_ha as share_on_basis
-from drawn
-inner join basis on drawn.area_id = basis.area_id
+    measured.area_id,
+    measured.initiative_id,
+    measured.basis_source,
+    measured.basis_area_ids,
+    measured.geometry_ha,
+    measured.on_basis_ha,
+    measured.on_basis_ha / measured.geometry_ha as share_on_basis
+from measured
 inner join seeds.ground_tolerances as least_share on least_share.tolerance = 'redrawn_share'
-where st_area(st_intersection(drawn.shape, basis.shape)) / 10000 >= least_share.amount * drawn.geometry_ha
-order by drawn.area_id
+where measured.on_basis_ha >= least_share.amount * measured.geometry_ha
+order by measured.area_id

@@ -109,7 +109,7 @@ _FIGURES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "bridge": (
         """
-        select framework_es, framework_en, step_es, step_en, net_ha, step = 'reported' as is_total from w.marts.reporting_bridge
+        select framework_es, framework_en, step_es, step_en, net_ha from w.marts.reporting_bridge
         order by framework, step_order
         """,
         {

@@ -349,10 +349,7 @@ class Extraction:
         if connector.is_streamed(layer, of):
             rows = connector.stream(layer, partition, of)
         else:
-            if fetched and fetched.frames:
-                frames = fetched.frames()
-            else:
-                frames = connector.read_dropped(layer, of) if DROPPED in of.parameters else connector.read(layer, of)
+            frames = fetched.frames() if fetched and fetched.frames else connector.frames(layer, of)
             rows = self.lake.write(layer.source, partition, of.snapshot_id, _checked(layer, frames))
         if layer.partition_column and partition:
             held = self.lake.values(self.lake.path(layer.source, partition, of.snapshot_id), layer.partition_column)

@@ -60,6 +60,10 @@ class Connector(ABC, Generic[Layer]):
     def read(self, layer: Layer, of: Draft | Manifest) -> Iterator[pl.DataFrame]:
         """The rows of stored bodies, page by page, in the source's own column names."""
 
+    def frames(self, layer: Layer, of: Draft | Manifest) -> Iterator[pl.DataFrame]:
+        """The rows of a snapshot, of the server or of a file in its place."""
+        return self.read_dropped(layer, of) if DROPPED in of.parameters else self.read(layer, of)
+
     # -- a file in place of the server ---------------------------------------------------------------
 
     def fetch_dropped(self, layer: Layer, path: Path, draft: Draft) -> None:
